@@ -1,0 +1,19 @@
+//! What the controller remembers, as use-cases: one method is one transaction, a conflict is a value and not an error.
+//!
+//! Every method that changes something writes its audit entry in the same transaction. No SQL here, and no tables:
+//! those are in the backends (`sqlite/`, later `postgres/`), which pass one contract suite. Times and ids come in as
+//! arguments. Start at [`Store`]; to add a use-case, see CONTRIBUTING.md.
+
+mod error;
+mod records;
+mod traits;
+
+pub use error::StoreError;
+pub use records::{
+    AttestationRecord, EnrolOutcome, Enrolment, FinishedTask, HostKeys, HostMeasurements, NewToken, OperatorRecord, Publish, RolloutRecord, SetDesired,
+    SetPlan, TaskResultOutcome, TokenKey, TokenRecord, TokenState, VerdictRecord,
+};
+pub use traits::{
+    AttestationStore, AuditStore, EnrolmentStore, HostStore, OperatorStore, ReleaseStore, RolloutStore, Store,
+    TaskStore,
+};

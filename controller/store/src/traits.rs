@@ -1,0 +1,228 @@
+//! The use-cases, grouped by who has them.
+
+use async_trait::async_trait;
+use flota_model::audit::{AuditEntry, AuditRow};
+use flota_model::host::{Host, Trust};
+use flota_model::release::Release;
+use flota_model::rollout::{PlanId, RolloutIntent, RolloutPlan, RolloutSpec};
+use flota_model::task::{Export, HostHealth, Task};
+use flota_model::update::{DesiredState, UpdateReport};
+use flota_model::{Digest, HostId, RolloutId, TaskId, Timestamp, TokenId};
+
+use crate::{
+    AttestationRecord, EnrolOutcome, Enrolment, FinishedTask, HostKeys, HostMeasurements, NewToken, OperatorRecord,
+    Publish, RolloutRecord, SetDesired, SetPlan, StoreError, TaskResultOutcome, TokenKey, TokenRecord, VerdictRecord,
+};
+
+/// Everything.
+pub trait Store:
+    OperatorStore + EnrolmentStore + HostStore + AttestationStore + TaskStore + ReleaseStore + RolloutStore + AuditStore
+{
+}
+
+impl<T> Store for T where
+    T: OperatorStore
+        + EnrolmentStore
+        + HostStore
+        + AttestationStore
+        + TaskStore
+        + ReleaseStore
+        + RolloutStore
+        + AuditStore
+{
+}
+
+/// Who may do what.
+#[async_trait]
+pub trait OperatorStore: Send + Sync {
+    /// Adds an operator. False: one of that name is there, nothing changed.
+    async fn add_operator(&self, operator: &OperatorRecord, audit: &AuditEntry) -> Result<bool, StoreError>;
+
+    /// The operator with this certificate.
+    async fn operator_by_certificate(&self, certificate: &Digest) -> Result<Option<OperatorRecord>, StoreError>;
+}
+
+/// Tokens and enrolment.
+#[async_trait]
+pub trait EnrolmentStore: Send + Sync {
+    /// Adds a token. False: its host name is taken by a host or by another open token; nothing changed.
+    async fn create_token(&self, token: &NewToken, audit: &AuditEntry) -> Result<bool, StoreError>;
+
+    /// All tokens, newest first; those past their end are `Expired` at `now`.
+    async fn tokens(&self, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError>;
+
+    /// A token and what proves it, whatever its state.
+    async fn token(&self, id: &TokenId, now: Timestamp) -> Result<Option<(TokenRecord, TokenKey)>, StoreError>;
+
+    /// Withdraws an open token. False: it was not open.
+    async fn revoke_token(&self, id: &TokenId, audit: &AuditEntry) -> Result<bool, StoreError>;
+
+    /// Consumes the token and enters the host, in one transaction. The name is the token's, else the host's id.
+    /// Trust becomes `Pending`.
+    async fn enrol(&self, enrolment: &Enrolment, audit: &AuditEntry) -> Result<EnrolOutcome, StoreError>;
+}
+
+/// Hosts, what they say and what is wanted of them.
+#[async_trait]
+pub trait HostStore: Send + Sync {
+    /// All hosts, by name.
+    async fn hosts(&self) -> Result<Vec<Host>, StoreError>;
+
+    /// One host.
+    async fn host(&self, id: &HostId) -> Result<Option<Host>, StoreError>;
+
+    /// Its keys and the end of its certificate.
+    async fn host_keys(&self, id: &HostId) -> Result<Option<(HostKeys, Timestamp)>, StoreError>;
+
+    /// Notes a new session: agent version, and that it was seen.
+    async fn connected(&self, id: &HostId, agent_version: &str, at: Timestamp) -> Result<(), StoreError>;
+
+    /// Notes that hosts were heard of; many at once, one transaction, no audit.
+    async fn seen(&self, hosts: &[(HostId, Timestamp)]) -> Result<(), StoreError>;
+
+    /// Stores a report unless one of the same or a higher sequence is there (then false). Audited only when the phase or
+    /// the running release differs from the stored one.
+    async fn report(&self, id: &HostId, report: &UpdateReport, audit: &AuditEntry) -> Result<bool, StoreError>;
+
+    /// Makes `desired` the host's desired state if its generation is newer than the stored one.
+    async fn set_desired(
+        &self,
+        id: &HostId,
+        desired: &DesiredState,
+        audit: &AuditEntry,
+    ) -> Result<SetDesired, StoreError>;
+
+    /// Notes a renewed certificate.
+    async fn certificate_renewed(
+        &self,
+        id: &HostId,
+        expires_at: Timestamp,
+        audit: &AuditEntry,
+    ) -> Result<(), StoreError>;
+}
+
+/// Verdicts and what they are based on.
+#[async_trait]
+pub trait AttestationStore: Send + Sync {
+    /// What the host's next quote is compared with.
+    async fn measurements(&self, id: &HostId) -> Result<Option<HostMeasurements>, StoreError>;
+
+    /// Stores a verdict with all its consequences in one transaction.
+    async fn record_verdict(&self, verdict: &VerdictRecord, audit: &AuditEntry) -> Result<(), StoreError>;
+
+    /// Newest verdicts of a host, newest first.
+    async fn attestations(&self, id: &HostId, limit: u32) -> Result<Vec<AttestationRecord>, StoreError>;
+
+    /// Changes trust without a verdict (stale, quarantine). False: it was not in any state of `from`.
+    async fn set_trust(
+        &self,
+        id: &HostId,
+        from: &[Trust],
+        to: Trust,
+        reason: &str,
+        audit: &AuditEntry,
+    ) -> Result<bool, StoreError>;
+}
+
+/// Tasks, exports, health.
+#[async_trait]
+pub trait TaskStore: Send + Sync {
+    /// Adds tasks, all or none.
+    async fn add_tasks(&self, tasks: &[Task], audit: &[AuditEntry]) -> Result<(), StoreError>;
+
+    /// Tasks by id, in the order asked for; unknown ones are left out.
+    async fn tasks(&self, ids: &[TaskId]) -> Result<Vec<Task>, StoreError>;
+
+    /// Tasks of a host that have not ended, oldest first.
+    async fn open_tasks(&self, host: &HostId) -> Result<Vec<Task>, StoreError>;
+
+    /// Notes that a task was offered.
+    async fn task_offered(&self, id: &TaskId) -> Result<(), StoreError>;
+
+    /// Ends a task of this host with its export or health report, in one transaction.
+    async fn finish_task(
+        &self,
+        host: &HostId,
+        id: &TaskId,
+        result: &FinishedTask,
+        audit: &AuditEntry,
+    ) -> Result<TaskResultOutcome, StoreError>;
+
+    /// Ends every task whose deadline has passed; returns how many.
+    async fn expire_tasks(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Stores an export that no task asked for (before an update). False: this blob of this host is there already.
+    async fn add_export(&self, export: &Export, audit: &AuditEntry) -> Result<bool, StoreError>;
+
+    /// Newest exports, newest first; of one host, or of all.
+    async fn exports(&self, host: Option<&HostId>, limit: u32) -> Result<Vec<Export>, StoreError>;
+
+    /// Newest health report of each host that has one.
+    async fn health(&self) -> Result<Vec<HostHealth>, StoreError>;
+}
+
+/// Releases.
+#[async_trait]
+pub trait ReleaseStore: Send + Sync {
+    /// Enters a release.
+    async fn publish(&self, release: &Release, audit: &AuditEntry) -> Result<Publish, StoreError>;
+
+    /// All releases, newest first.
+    async fn releases(&self) -> Result<Vec<Release>, StoreError>;
+}
+
+/// Rollouts and their plans.
+#[async_trait]
+pub trait RolloutStore: Send + Sync {
+    /// The number of the next rollout. Two callers may get the same; `create_rollout` then lets one of them win.
+    async fn next_rollout_id(&self) -> Result<RolloutId, StoreError>;
+
+    /// Enters a rollout. False: its number is taken; nothing changed.
+    async fn create_rollout(
+        &self,
+        spec: &RolloutSpec,
+        intent: RolloutIntent,
+        audit: &AuditEntry,
+    ) -> Result<bool, StoreError>;
+
+    /// All rollouts, newest first.
+    async fn rollouts(&self) -> Result<Vec<RolloutRecord>, StoreError>;
+
+    /// Rollouts whose current plan is not terminal (or that have none), oldest first.
+    async fn active_rollouts(&self) -> Result<Vec<RolloutRecord>, StoreError>;
+
+    /// One rollout.
+    async fn rollout(&self, id: RolloutId) -> Result<Option<RolloutRecord>, StoreError>;
+
+    /// Replaces the intent if it still is `from`. False: it was not; read again. Sets `started_at` when the verb becomes
+    /// `Run` for the first time.
+    async fn set_intent(
+        &self,
+        id: RolloutId,
+        from: RolloutIntent,
+        to: RolloutIntent,
+        audit: &AuditEntry,
+    ) -> Result<bool, StoreError>;
+
+    /// Makes `plan` current if its parent still is. Sets `finished_at` when its state is terminal. The audit entry is
+    /// written only when the rollout's state differs from that of the parent.
+    async fn set_plan(&self, id: PlanId, plan: &RolloutPlan, audit: &AuditEntry) -> Result<SetPlan, StoreError>;
+}
+
+/// The audit log.
+#[async_trait]
+pub trait AuditStore: Send + Sync {
+    /// Writes an entry that belongs to no other change (a denial, a login).
+    async fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError>;
+
+    /// Newest entries, newest first, whose object is `object` and whose action begins with `action` where given.
+    async fn audit(
+        &self,
+        object: Option<&str>,
+        action: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, StoreError>;
+
+    /// Entries from `sequence` on, oldest first; for verification in bounded memory.
+    async fn audit_from(&self, sequence: u64, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
+}

@@ -1,0 +1,14 @@
+//! Seals: canonical JSON, the signatures over it, and the keys that make them.
+//!
+//! Everything that Flota or the bot signs is JSON in one canonical form; this crate parses it ([`json::Json`]), writes
+//! that form byte for byte as the bot does, and makes and checks HMAC and Ed25519 signatures over it.
+//!
+//! It must never do IO, read a clock or an environment variable, print or log key material, or compare a MAC in a time
+//! that depends on its contents.
+//!
+//! Start with [`json`] for the document, then [`signature`] for the seal on it.
+
+pub mod ed25519;
+pub mod json;
+pub mod secret;
+pub mod signature;
