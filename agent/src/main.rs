@@ -1,2 +1,7 @@
-//! Not written yet.
-fn main() {}
+//! `flota-agent`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    flota_agent::commands::main()
+}

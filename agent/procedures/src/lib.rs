@@ -9,5 +9,12 @@
 //! Start with [`bundle`], the security export.
 
 pub mod bundle;
-pub mod durable;
-pub mod key;
+pub mod checklist;
+pub mod evidence;
+pub mod health;
+
+/// Packages are a library of their own, since the controller and operators need them too.
+pub use flota_package as package;
+pub use flota_package::{durable, iso_time, key, licence};
+
+use flota_package::causes;

@@ -173,10 +173,7 @@ mod tests {
     fn a_size_over_the_bound_is_refused_before_the_bytes_are_looked_at() {
         let error = Reader::new("T", &[0xff, 0xff]).sized("f", 64).unwrap_err();
         assert_eq!(error.problem, WireProblem::TooLong { field: "f", len: 0xffff, max: 64 });
-        assert_eq!(
-            error.to_string(),
-            "reading T sent by the host: f claims 65535 bytes where 64 are allowed"
-        );
+        assert_eq!(error.to_string(), "reading T sent by the host: f claims 65535 bytes where 64 are allowed");
     }
 
     #[test]

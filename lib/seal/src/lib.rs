@@ -8,6 +8,7 @@
 //!
 //! Start with [`json`] for the document, then [`signature`] for the seal on it.
 
+pub mod binding;
 pub mod ed25519;
 pub mod json;
 pub mod secret;

@@ -187,17 +187,14 @@ impl Behaviours {
         let Order { mode, for_key, times } = order;
         let mut inner = self.lock();
         let standing = Standing { mode, left: times };
-        match for_key {
-            Some(key) => {
-                inner.by_key.insert(key, standing);
-            }
-            None => {
-                if standing.mode == Mode::Normal {
-                    inner.by_key.clear();
-                }
-                inner.everyone = standing;
-            }
+        if let Some(key) = for_key {
+            inner.by_key.insert(key, standing);
+            return;
         }
+        if standing.mode == Mode::Normal {
+            inner.by_key.clear();
+        }
+        inner.everyone = standing;
     }
 
     /// Counts a request and says how to answer it: an order for its key goes before one for everybody.

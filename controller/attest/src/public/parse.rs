@@ -6,9 +6,7 @@ use aws_lc_rs::signature::{
     RsaPublicKeyComponents,
 };
 
-use super::{
-    Attributes, Curve, MAX_PUBLIC_BYTES, Name, Public, PublicKey, RSA_EXPONENT, Scheme, Symmetric,
-};
+use super::{Attributes, Curve, MAX_PUBLIC_BYTES, Name, Public, PublicKey, RSA_EXPONENT, Scheme, Symmetric};
 use crate::hash::{HashAlg, NameAlg};
 use crate::wire::{Reader, WireError};
 

@@ -1,0 +1,191 @@
+//! `agent.toml`: what the agent must know of its host, checked as a whole before anything is opened or bound.
+//!
+//! `root` is absolute; every other relative path in the file is below it. Keys are named by the file that holds them.
+//! Whatever is wrong is reported at once, each matter with file, line and key, and never with the value.
+
+mod read;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flota_procedures::health::{BaseUrl, ExchangeId, Mode};
+use flota_tpm::Tcti;
+
+pub use reader::{BadSetting, Problems};
+
+/// Exit code for settings that cannot be used (`EX_USAGE` of sysexits.h).
+pub const EXIT_BAD_SETTINGS: u8 = 64;
+/// Longest settings file, in bytes. A real one has two thousand; one beyond this is a wrong path.
+pub const MAX_SETTINGS_BYTES: u64 = 1 << 20;
+
+/// Everything that `agent.toml` says, valid. All paths are absolute.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The installation: `releases/`, `current`, and the bot's data folders.
+    pub root: PathBuf,
+    /// What the agent itself keeps: journal, identity, downloads. Default `var/flota/agent` below the root.
+    pub state_dir: PathBuf,
+    /// Whom to connect to.
+    pub controller: ControllerSettings,
+    /// Way to the TPM; none on a host without one, which enrols with a software key where policy allows it.
+    pub tpm: Option<Tcti>,
+    /// How to drive the bot.
+    pub bot: BotSettings,
+    /// What a security export contains.
+    pub export: ExportSettings,
+    /// How packages are checked.
+    pub package: PackageSettings,
+    /// Which exchange is checked; none if no health check was set up.
+    pub health: Option<HealthSettings>,
+    /// The pace of an update.
+    pub update: UpdateSettings,
+}
+
+/// `[controller]`: the two listeners and the CA that vouches for them.
+#[derive(Debug, Clone)]
+pub struct ControllerSettings {
+    /// `https://host:port` of the enrollment listener.
+    pub enrollment: String,
+    /// `https://host:port` of the fleet listener.
+    pub fleet: String,
+    /// PEM file with the fleet CA.
+    pub ca_file: PathBuf,
+}
+
+/// `[bot]`: the service commands.
+#[derive(Debug, Clone)]
+pub struct BotSettings {
+    /// Starts the release behind `current`; a bot that runs already is left alone.
+    pub start: ServiceCommand,
+    /// Stops the bot; nothing to stop is fine.
+    pub stop: ServiceCommand,
+    /// Exits with 0 if the bot is healthy.
+    pub health: ServiceCommand,
+}
+
+/// A program, its arguments (never through a shell), and how long it may take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceCommand {
+    /// The program: absolute, or found in the fixed search path of [`crate::update`].
+    pub program: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Then its whole process group is killed.
+    pub timeout: Duration,
+}
+
+/// `[export]`: the security export (manual §1).
+#[derive(Debug, Clone)]
+pub struct ExportSettings {
+    /// The audit log.
+    pub audit_path: PathBuf,
+    /// The alert log.
+    pub alerts_path: PathBuf,
+    /// Logs whose tails go along.
+    pub include_logs: Vec<PathBuf>,
+    /// Where bundles are kept.
+    pub output_dir: PathBuf,
+    /// File with the HMAC key.
+    pub key_file: PathBuf,
+    /// Name of that key, for the signature.
+    pub key_id: Option<String>,
+}
+
+/// `[package]`: the package check (manual §2).
+#[derive(Debug, Clone)]
+pub struct PackageSettings {
+    /// File with the HMAC key that every package must be signed with.
+    pub key_file: PathBuf,
+}
+
+/// `[health]`: the exchange health check (manual §4).
+#[derive(Debug, Clone)]
+pub struct HealthSettings {
+    /// Which exchange, possibly with the mode: `binance_spot`.
+    pub exchange: ExchangeId,
+    /// The credentials file.
+    pub credentials_file: PathBuf,
+    /// Overrides the exchange's own address: a proxy, or a stand-in.
+    pub base_url: Option<BaseUrl>,
+    /// PEM file of the CA behind `base_url`; the web's CAs if absent.
+    pub ca_file: Option<PathBuf>,
+    /// Overrides the mode of the credentials file.
+    pub mode: Option<Mode>,
+}
+
+/// `[update]`: how a new release is tried.
+#[derive(Debug, Clone)]
+pub struct UpdateSettings {
+    /// A release that is not healthy by then is rolled back.
+    pub probation: Duration,
+    /// So many healthy answers in a row are proof.
+    pub health_polls: NonZeroU32,
+    /// Pause between two questions.
+    pub health_interval: Duration,
+    /// Whether the exchange must answer before a release is committed.
+    pub exchange_check: ExchangeCheck,
+    /// Whether an update may start while the bot is unhealthy.
+    pub sick_start: SickStart,
+}
+
+/// Whether probation includes the exchange health check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExchangeCheck {
+    /// It does, where `[health]` is set up.
+    Required,
+    /// It does not.
+    Skipped,
+}
+
+/// What preflight makes of a bot that is unhealthy before its update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SickStart {
+    /// The update is refused: its own failure could not be told from the one that was there.
+    Refused,
+    /// The update goes on: it may be the cure.
+    Allowed,
+}
+
+/// Why there are no settings.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("reading the settings file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What the file says cannot be used.
+    #[error(transparent)]
+    Invalid(#[from] Problems),
+}
+
+impl Settings {
+    /// Reads and checks a settings file.
+    pub fn load(path: &Path) -> Result<Self, SettingsError> {
+        let text = read_bounded(path).map_err(|source| SettingsError::Read { path: path.to_owned(), source })?;
+        Ok(Self::parse(&text, &path.display().to_string())?)
+    }
+
+    /// Checks the text of a settings file; `origin` names it in the problems.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, Problems> {
+        read::settings(text, origin)
+    }
+}
+
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(MAX_SETTINGS_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_SETTINGS_BYTES {
+        return Err(std::io::Error::other(format!("it has more than {MAX_SETTINGS_BYTES} bytes")));
+    }
+    Ok(text)
+}

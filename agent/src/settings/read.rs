@@ -1,0 +1,246 @@
+//! What `agent.toml` may say, key by key.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flota_procedures::health::{BaseUrl, ExchangeId, Mode};
+use flota_tpm::Tcti;
+use toml::de::DeValue;
+
+use super::reader::{Problems, Reader, Section};
+use super::{
+    BotSettings, ControllerSettings, ExchangeCheck, ExportSettings, HealthSettings, PackageSettings, ServiceCommand,
+    Settings, SickStart, UpdateSettings,
+};
+
+/// Longest time any timeout may be set to, in seconds: a day. Beyond it a hang is not noticed by anyone.
+const MAX_SECONDS: u64 = 86_400;
+/// Time to start the bot unless told otherwise; exchanges take their time to accept a session.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time to stop it; an orderly farewell cancels resting orders.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time to answer one health question.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Probation unless told otherwise.
+const PROBATION: Duration = Duration::from_secs(120);
+/// Healthy answers in a row unless told otherwise: one may be luck, three over two seconds rarely are.
+const HEALTH_POLLS: NonZeroU32 = NonZeroU32::new(3).unwrap();
+/// Pause between two questions unless told otherwise.
+const HEALTH_INTERVAL: Duration = Duration::from_secs(1);
+
+pub(super) fn settings(text: &str, origin: &str) -> Result<Settings, Problems> {
+    let (mut reader, mut top) = Reader::open(text, origin)?;
+    let root = reader.required(&mut top, "root", absolute_path);
+    // Without a root the paths below it are still checked for everything else.
+    let base = Base(root.clone().unwrap_or_default());
+    let state_dir = reader.or(&mut top, "state_dir", path, PathBuf::from("var/flota/agent"));
+    let controller = read_section(&mut reader, &mut top, "controller", &base, controller);
+    let tpm = read_section(&mut reader, &mut top, "tpm", &base, |reader, section, _| {
+        Some(reader.optional(section, "tcti", tcti))
+    });
+    let bot = read_section(&mut reader, &mut top, "bot", &base, |reader, section, _| bot(reader, section));
+    let export = read_section(&mut reader, &mut top, "export", &base, export);
+    let package = read_section(&mut reader, &mut top, "package", &base, |reader, section, base| {
+        Some(PackageSettings { key_file: base.join(reader.required(section, "key_file", path)?) })
+    });
+    let health = read_section(&mut reader, &mut top, "health", &base, |reader, section, base| {
+        if section.is_present() { health(reader, section, base).map(Some) } else { Some(None) }
+    });
+    let update = read_section(&mut reader, &mut top, "update", &base, |reader, section, _| {
+        Some(update(reader, section))
+    });
+    reader.close(top);
+    let read = (|| {
+        Some(Settings {
+            root: root?,
+            state_dir: base.join(state_dir),
+            controller: controller?,
+            tpm: tpm?,
+            bot: bot?,
+            export: export?,
+            package: package?,
+            health: health?,
+            update: update?,
+        })
+    })();
+    reader.finish(read)
+}
+
+/// The folder that relative paths start from.
+struct Base(PathBuf);
+
+impl Base {
+    fn join(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.0.join(path)
+    }
+}
+
+fn read_section<'i, T>(
+    reader: &mut Reader,
+    top: &mut Section<'i>,
+    name: &'static str,
+    base: &Base,
+    read: impl FnOnce(&mut Reader, &mut Section<'i>, &Base) -> Option<T>,
+) -> Option<T> {
+    let mut section = reader.table(top, name);
+    let value = read(reader, &mut section, base);
+    reader.close(section);
+    value
+}
+
+fn controller(reader: &mut Reader, section: &mut Section<'_>, base: &Base) -> Option<ControllerSettings> {
+    let enrollment = reader.required(section, "enrollment", endpoint);
+    let fleet = reader.required(section, "fleet", endpoint);
+    let ca_file = reader.required(section, "ca_file", path);
+    Some(ControllerSettings { enrollment: enrollment?, fleet: fleet?, ca_file: base.join(ca_file?) })
+}
+
+fn bot(reader: &mut Reader, section: &mut Section<'_>) -> Option<BotSettings> {
+    let start = command(reader, section, "start", "start_timeout_seconds", START_TIMEOUT);
+    let stop = command(reader, section, "stop", "stop_timeout_seconds", STOP_TIMEOUT);
+    let health = command(reader, section, "health", "health_timeout_seconds", HEALTH_TIMEOUT);
+    Some(BotSettings { start: start?, stop: stop?, health: health? })
+}
+
+fn command(
+    reader: &mut Reader,
+    section: &mut Section<'_>,
+    key: &'static str,
+    timeout_key: &'static str,
+    default: Duration,
+) -> Option<ServiceCommand> {
+    let argv = reader.required(section, key, argv);
+    let timeout = reader.or(section, timeout_key, seconds, default);
+    let (program, arguments) = argv?;
+    Some(ServiceCommand { program, arguments, timeout })
+}
+
+fn export(reader: &mut Reader, section: &mut Section<'_>, base: &Base) -> Option<ExportSettings> {
+    // The manual's own paths (procedures §1).
+    let audit_path = reader.or(section, "audit_path", path, PathBuf::from("logs/security_admin.log"));
+    let alerts_path = reader.or(section, "alerts_path", path, PathBuf::from("logs/security_alerts.log"));
+    let default_logs = vec![PathBuf::from("logs/trading_controller.log")];
+    let include_logs = reader.or(section, "include_logs", paths, default_logs);
+    let output_dir = reader.or(section, "output_dir", path, PathBuf::from("exports/security"));
+    let key_file = reader.required(section, "key_file", path);
+    let key_id = reader.optional(section, "key_id", text);
+    Some(ExportSettings {
+        audit_path: base.join(audit_path),
+        alerts_path: base.join(alerts_path),
+        include_logs: include_logs.iter().map(|log| base.join(log)).collect(),
+        output_dir: base.join(output_dir),
+        key_file: base.join(key_file?),
+        key_id,
+    })
+}
+
+fn health(reader: &mut Reader, section: &mut Section<'_>, base: &Base) -> Option<HealthSettings> {
+    let exchange = reader.required(section, "exchange", exchange);
+    let credentials_file = reader.or(section, "credentials_file", path, PathBuf::from("config/exchanges.json"));
+    let base_url = reader.optional(section, "base_url", base_url);
+    let ca_file = reader.optional(section, "ca_file", path).map(|file| base.join(file));
+    let mode = reader.optional(section, "mode", trading_mode);
+    let credentials_file = base.join(credentials_file);
+    Some(HealthSettings { exchange: exchange?, credentials_file, base_url, ca_file, mode })
+}
+
+fn update(reader: &mut Reader, section: &mut Section<'_>) -> UpdateSettings {
+    UpdateSettings {
+        probation: reader.or(section, "probation_seconds", seconds, PROBATION),
+        health_polls: reader.or(section, "health_polls", polls, HEALTH_POLLS),
+        health_interval: reader.or(section, "health_interval_ms", milliseconds, HEALTH_INTERVAL),
+        exchange_check: reader.or(section, "probation_exchange_check", exchange_check, ExchangeCheck::Required),
+        sick_start: reader.or(section, "allow_unhealthy_start", sick_start, SickStart::Refused),
+    }
+}
+
+fn text(value: &DeValue<'_>) -> Result<String, &'static str> {
+    match value.as_str() {
+        Some(text) if !text.is_empty() && !text.contains('\0') => Ok(text.to_owned()),
+        _ => Err("must be a text that is not empty"),
+    }
+}
+
+fn path(value: &DeValue<'_>) -> Result<PathBuf, &'static str> {
+    text(value).map(PathBuf::from).map_err(|_| "must be a path")
+}
+
+fn absolute_path(value: &DeValue<'_>) -> Result<PathBuf, &'static str> {
+    path(value).ok().filter(|path| path.is_absolute()).ok_or("must be an absolute path")
+}
+
+fn list<T>(value: &DeValue<'_>, item: fn(&DeValue<'_>) -> Result<T, &'static str>) -> Option<Vec<T>> {
+    value.as_array()?.iter().map(|value| item(value.get_ref()).ok()).collect()
+}
+
+fn paths(value: &DeValue<'_>) -> Result<Vec<PathBuf>, &'static str> {
+    list(value, path).ok_or("must be a list of paths")
+}
+
+fn argv(value: &DeValue<'_>) -> Result<(String, Vec<String>), &'static str> {
+    let any = |value: &DeValue<'_>| value.as_str().filter(|text| !text.contains('\0')).map(str::to_owned).ok_or("");
+    let mut words = list(value, any).unwrap_or_default().into_iter();
+    match words.next() {
+        Some(program) if !program.is_empty() => Ok((program, words.collect())),
+        _ => Err("must be a list of texts: the program, then its arguments"),
+    }
+}
+
+fn endpoint(value: &DeValue<'_>) -> Result<String, &'static str> {
+    const PROBLEM: &str = "must be https://host:port";
+    let text = text(value).map_err(|_| PROBLEM)?;
+    let uri: tonic::transport::Uri = text.parse().map_err(|_| PROBLEM)?;
+    let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    match (uri.scheme_str(), uri.host(), uri.port_u16()) {
+        (Some("https"), Some(host), Some(_)) if is_bare && !host.is_empty() => Ok(text),
+        _ => Err(PROBLEM),
+    }
+}
+
+fn tcti(value: &DeValue<'_>) -> Result<Tcti, &'static str> {
+    const PROBLEM: &str = "must be device:/dev/tpmrm0 or swtpm:host=HOST,port=PORT";
+    text(value).ok().and_then(|text| text.parse().ok()).ok_or(PROBLEM)
+}
+
+fn exchange(value: &DeValue<'_>) -> Result<ExchangeId, &'static str> {
+    text(value).ok().and_then(|text| text.parse().ok()).ok_or("must name an exchange that the health checks know")
+}
+
+fn base_url(value: &DeValue<'_>) -> Result<BaseUrl, &'static str> {
+    text(value).ok().and_then(|text| text.parse().ok()).ok_or("must be https://host[:port] without user or query")
+}
+
+fn trading_mode(value: &DeValue<'_>) -> Result<Mode, &'static str> {
+    text(value).ok().and_then(|text| text.parse().ok()).ok_or("must be spot, margin, futures or paper")
+}
+
+fn whole_number(value: &DeValue<'_>) -> Option<u64> {
+    let integer = value.as_integer()?;
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn seconds(value: &DeValue<'_>) -> Result<Duration, &'static str> {
+    let number = whole_number(value).filter(|number| (1..=MAX_SECONDS).contains(number));
+    number.map(Duration::from_secs).ok_or("must be a whole number of seconds, 1 to 86400")
+}
+
+fn milliseconds(value: &DeValue<'_>) -> Result<Duration, &'static str> {
+    let number = whole_number(value).filter(|number| (1..=60_000).contains(number));
+    number.map(Duration::from_millis).ok_or("must be a whole number of milliseconds, 1 to 60000")
+}
+
+fn polls(value: &DeValue<'_>) -> Result<NonZeroU32, &'static str> {
+    let number = whole_number(value).filter(|number| *number <= 1000).and_then(|number| u32::try_from(number).ok());
+    number.and_then(NonZeroU32::new).ok_or("must be a whole number, 1 to 1000")
+}
+
+fn exchange_check(value: &DeValue<'_>) -> Result<ExchangeCheck, &'static str> {
+    let required = value.as_bool().ok_or("must be true or false")?;
+    Ok(if required { ExchangeCheck::Required } else { ExchangeCheck::Skipped })
+}
+
+fn sick_start(value: &DeValue<'_>) -> Result<SickStart, &'static str> {
+    let allowed = value.as_bool().ok_or("must be true or false")?;
+    Ok(if allowed { SickStart::Allowed } else { SickStart::Refused })
+}

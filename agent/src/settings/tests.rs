@@ -1,0 +1,106 @@
+use super::*;
+
+const SMALLEST: &str = r#"
+root = "/opt/bot"
+[controller]
+enrollment = "https://controller:7443"
+fleet = "https://controller:7444"
+ca_file = "/etc/flota/ca.pem"
+[bot]
+start = ["systemctl", "start", "bot"]
+stop = ["systemctl", "stop", "bot"]
+health = ["/usr/bin/bot-health"]
+[export]
+key_file = "secrets/audit.key"
+[package]
+key_file = "secrets/package.key"
+"#;
+
+fn problems(text: &str) -> Vec<String> {
+    Settings::parse(text, "agent.toml").unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_smallest_file_takes_the_manuals_paths_below_the_root() {
+    let settings = Settings::parse(SMALLEST, "agent.toml").unwrap();
+    assert_eq!(settings.state_dir, Path::new("/opt/bot/var/flota/agent"));
+    assert_eq!(settings.export.audit_path, Path::new("/opt/bot/logs/security_admin.log"));
+    assert_eq!(settings.export.key_file, Path::new("/opt/bot/secrets/audit.key"));
+    assert_eq!(settings.controller.ca_file, Path::new("/etc/flota/ca.pem"));
+    assert_eq!(settings.bot.start.arguments, ["start", "bot"]);
+    assert!(settings.tpm.is_none() && settings.health.is_none());
+    assert_eq!(settings.update.exchange_check, ExchangeCheck::Required);
+    assert_eq!(settings.update.health_polls.get(), 3);
+}
+
+#[test]
+fn every_setting_is_read() {
+    let text = format!(
+        "state_dir = \"/var/lib/flota\"\n{SMALLEST}\n[tpm]\ntcti = \"device:/dev/tpmrm0\"\n\
+         [health]\nexchange = \"binance_spot\"\nmode = \"spot\"\nbase_url = \"https://127.0.0.1:1\"\nca_file = \"ca.pem\"\n\
+         [update]\nprobation_seconds = 5\nhealth_polls = 2\nhealth_interval_ms = 50\n\
+         probation_exchange_check = false\nallow_unhealthy_start = true\n"
+    );
+    let settings = Settings::parse(&text, "agent.toml").unwrap();
+    assert_eq!(settings.state_dir, Path::new("/var/lib/flota"));
+    assert_eq!(settings.tpm.unwrap().to_string(), "device:/dev/tpmrm0");
+    let health = settings.health.unwrap();
+    assert_eq!(health.credentials_file, Path::new("/opt/bot/config/exchanges.json"));
+    assert_eq!(health.ca_file.unwrap(), Path::new("/opt/bot/ca.pem"));
+    assert_eq!(settings.update.probation, Duration::from_secs(5));
+    assert_eq!(settings.update.health_interval, Duration::from_millis(50));
+    assert_eq!(settings.update.exchange_check, ExchangeCheck::Skipped);
+    assert_eq!(settings.update.sick_start, SickStart::Allowed);
+}
+
+#[test]
+fn all_problems_come_at_once_with_their_lines_and_without_the_values() {
+    let text = r#"root = "relative"
+colour = "5ecre7"
+[controller]
+enrollment = "http://5ecre7:1"
+fleet = "https://5ecre7"
+[bot]
+start = "5ecre7"
+stop = []
+health = ["true"]
+health_timeout_seconds = 0
+[export]
+key_file = 5
+key = "5ecre7"
+[update]
+health_polls = -1
+probation_exchange_check = "5ecre7"
+"#;
+    let found = problems(text);
+    assert_eq!(
+        found,
+        [
+            "agent.toml:1: `root` must be an absolute path",
+            "agent.toml:1: `package.key_file` is missing",
+            "agent.toml:2: `colour` is not a setting",
+            "agent.toml:3: `controller.ca_file` is missing",
+            "agent.toml:4: `controller.enrollment` must be https://host:port",
+            "agent.toml:5: `controller.fleet` must be https://host:port",
+            "agent.toml:7: `bot.start` must be a list of texts: the program, then its arguments",
+            "agent.toml:8: `bot.stop` must be a list of texts: the program, then its arguments",
+            "agent.toml:10: `bot.health_timeout_seconds` must be a whole number of seconds, 1 to 86400",
+            "agent.toml:12: `export.key_file` must be a path",
+            "agent.toml:13: `export.key` is not a setting",
+            "agent.toml:15: `update.health_polls` must be a whole number, 1 to 1000",
+            "agent.toml:16: `update.probation_exchange_check` must be true or false",
+        ]
+    );
+}
+
+#[test]
+fn what_is_not_toml_is_named_by_its_line_alone() {
+    assert_eq!(problems("root = \"/opt\"\nkey_file = 5ecre7 x\n"), ["agent.toml:2: this is not TOML"]);
+}
+
+#[test]
+fn a_file_without_settings_says_what_is_missing() {
+    let found = problems("");
+    assert_eq!(found.len(), 9, "{found:#?}");
+    assert!(found.iter().all(|problem| problem.ends_with("is missing")), "{found:#?}");
+}

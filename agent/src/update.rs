@@ -1,0 +1,19 @@
+//! The shell around [`flota_engine`]: it owns the state, writes each one down before it acts on it, and acts.
+//!
+//! It must never decide: what follows from what is in the engine. Start at [`Updater::spawn`].
+
+mod bot;
+mod driver;
+mod effects;
+mod journal;
+mod slots;
+#[cfg(test)]
+mod tests;
+mod transfer;
+
+pub use bot::{BotError, SEARCH_PATH};
+pub use driver::{SpawnError, Updater, UpdaterHandle, WantError};
+pub use effects::ExportMade;
+pub use journal::{Journal, JournalError};
+pub use slots::SlotError;
+pub use transfer::{BoxFuture, FolderTransfer, Transfer, TransferError};

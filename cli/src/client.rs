@@ -1,0 +1,174 @@
+//! The way to the controller: a mutually authenticated connection, and a client for each service over it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use flota_daemon::dial::{DialError, dial};
+use flota_daemon::tls::{self, TlsFileError};
+use flota_proto::v1;
+use tonic::Request;
+use tonic::transport::Channel;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::failure::{Failure, tls_alert};
+
+/// Longest answer taken from the controller, in bytes: the listing of ten thousand hosts.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// Time for one answer, unless the call itself waits for hosts.
+const CALL_TIME: Duration = Duration::from_secs(30);
+
+/// A connection to one controller.
+#[derive(Debug)]
+pub(crate) struct Session {
+    route: Route,
+    channel: Channel,
+    /// Time for one answer.
+    call_time: Duration,
+}
+
+/// How to connect again.
+#[derive(Debug, Clone)]
+pub(crate) enum Route {
+    /// With a certificate, as always.
+    Tls(Box<Context>),
+    /// In the clear, to a stand-in in this process.
+    #[cfg(test)]
+    Plain(String),
+}
+
+/// Makes a client of one service, with the limit on answers.
+macro_rules! client {
+    ($(#[$doc:meta])* $name:ident, $module:ident, $client:ident) => {
+        $(#[$doc])*
+        pub(crate) fn $name(&self) -> v1::$module::$client<Channel> {
+            v1::$module::$client::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER_BYTES)
+        }
+    };
+}
+
+impl Session {
+    /// Connects. With TLS 1.3 this succeeds even when the certificate will be refused; the first call tells.
+    pub(crate) async fn open(route: Route, limit: Option<Duration>) -> Result<Self, Failure> {
+        let channel = connect(&route).await?;
+        Ok(Self { route, channel, call_time: limit.map_or(CALL_TIME, |limit| limit.min(CALL_TIME)) })
+    }
+
+    /// Connects again after the connection was lost.
+    pub(crate) async fn reopen(&mut self) -> Result<(), Failure> {
+        self.channel = connect(&self.route).await?;
+        Ok(())
+    }
+
+    /// A request that is answered at once or not at all.
+    pub(crate) fn ask<T>(&self, message: T) -> Request<T> {
+        self.ask_within(message, self.call_time)
+    }
+
+    /// A request whose answer may take this long.
+    #[expect(clippy::unused_self, reason = "every request is made by the session it is sent on")]
+    pub(crate) fn ask_within<T>(&self, message: T, time: Duration) -> Request<T> {
+        let mut request = Request::new(message);
+        request.set_timeout(time);
+        request
+    }
+
+    client!(
+        /// Hosts.
+        hosts, hosts_client, HostsClient
+    );
+    client!(
+        /// Enrolment tokens.
+        tokens, tokens_client, TokensClient
+    );
+    client!(
+        /// Security exports.
+        exports, exports_client, ExportsClient
+    );
+    client!(
+        /// Health checks.
+        health, health_client, HealthClient
+    );
+    client!(
+        /// Work offered to hosts.
+        tasks, tasks_client, TasksClient
+    );
+    client!(
+        /// Releases.
+        releases, releases_client, ReleasesClient
+    );
+    client!(
+        /// Rollouts.
+        rollouts, rollouts_client, RolloutsClient
+    );
+    client!(
+        /// Attestation.
+        attestation, attestation_client, AttestationClient
+    );
+    client!(
+        /// The audit log.
+        audit, audit_client, AuditClient
+    );
+    client!(
+        /// Content-addressed bytes.
+        blobs, blobs_client, BlobsClient
+    );
+}
+
+async fn connect(route: &Route) -> Result<Channel, Failure> {
+    match route {
+        Route::Tls(context) => secured(context).await,
+        #[cfg(test)]
+        Route::Plain(address) => tonic::transport::Endpoint::from_shared(address.clone())
+            .expect("an address")
+            .connect()
+            .await
+            .map_err(|error| Failure::new(Exit::Unreachable, "no answer").because_of(&error)),
+    }
+}
+
+async fn secured(context: &Context) -> Result<Channel, Failure> {
+    let entry = &context.entry;
+    let unusable = |error: TlsFileError| unusable_files(context, &error);
+    let pem = |path: &Path| tls::read_file(path).map_err(unusable);
+    let (ca, cert, key) = (pem(&entry.ca_file)?, pem(&entry.cert_file)?, pem(&entry.key_file)?);
+    let config = tls::client_config(&ca, &cert, &key).map_err(unusable)?;
+    let dialed = dial(&entry.endpoint, config).await.map_err(|error| unreachable(context, &error))?;
+    Ok(dialed.channel)
+}
+
+fn unusable_files(context: &Context, error: &TlsFileError) -> Failure {
+    Failure::new(Exit::Denied, format!("the certificate files of context `{}` cannot be used", context.name))
+        .because_of(error)
+        .nothing_changed()
+        .fix("see which files are used:  flota context show")
+}
+
+fn unreachable(context: &Context, error: &DialError) -> Failure {
+    if let Some(alert) = tls_alert(error) {
+        return Failure::refused_certificate(alert);
+    }
+    let Context { name, entry } = context;
+    let (sentence, fix) = match error {
+        DialError::Address(_) => {
+            let fix = "flota context add NAME --endpoint https://HOST:PORT ... --force";
+            return Failure::new(Exit::Usage, error.to_string()).nothing_changed().fix(fix);
+        }
+        DialError::Handshake { .. } if refused_by_us(error) => (
+            format!("the server at {} does not prove to be the controller of context `{name}`", entry.endpoint),
+            "check that ca_file is this fleet's CA, and that nobody sits in between:  flota context show",
+        ),
+        _ => (
+            format!("the controller of context `{name}` cannot be reached at {}", entry.endpoint),
+            "check that it runs, and the way to it; the bots go on trading without it",
+        ),
+    };
+    Failure::new(Exit::Unreachable, sentence).because_of(error).nothing_changed().fix(fix)
+}
+
+/// Whether it was us who did not accept the server's certificate.
+fn refused_by_us(error: &DialError) -> bool {
+    let DialError::Handshake { source, .. } = error else { return false };
+    let tls = source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+}

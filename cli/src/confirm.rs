@@ -1,0 +1,75 @@
+//! Questions before what is hard to undo. A question is never required: each has a flag that answers it.
+
+use std::io::{self, BufRead as _, Write as _};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::invocation::{Audience, Invocation};
+
+/// Asks y/N, unless `--yes` was given. `repeat` is the command line that needs no answer.
+pub(crate) fn moderate(invocation: &Invocation, question: &str, yes: Assent, repeat: &str) -> Result<(), Failure> {
+    match (yes, invocation.audience) {
+        (Assent::Given, _) => Ok(()),
+        (Assent::Asked, Audience::Script) => Err(nobody_to_ask(repeat)),
+        (Assent::Asked, Audience::Person) => {
+            let answer = ask(&format!("{question} [y/N] "))?;
+            if matches!(answer.to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(declined()) }
+        }
+    }
+}
+
+/// Asks for one of `accepted` to be typed, unless it was given with `--confirm`.
+pub(crate) fn severe(
+    invocation: &Invocation,
+    question: &str,
+    accepted: &[String],
+    given: Option<&str>,
+    repeat: &str,
+) -> Result<(), Failure> {
+    let fits = |text: &str| accepted.iter().any(|word| word.eq_ignore_ascii_case(text));
+    match (given, invocation.audience) {
+        (Some(text), _) if fits(text) => Ok(()),
+        (Some(text), _) => Err(Failure::new(Exit::Usage, format!("--confirm {text} does not name what would be changed"))
+            .nothing_changed()
+            .fix(repeat)),
+        (None, Audience::Script) => Err(nobody_to_ask(repeat)),
+        (None, Audience::Person) => {
+            let answer = ask(&format!("{question}, or press Enter to leave it: "))?;
+            if fits(&answer) { Ok(()) } else { Err(declined()) }
+        }
+    }
+}
+
+/// Whether the question was answered in advance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Assent {
+    /// With `--yes`.
+    Given,
+    /// Not yet.
+    Asked,
+}
+
+impl Assent {
+    /// From the flag.
+    pub(crate) const fn of_flag(yes: bool) -> Self {
+        if yes { Self::Given } else { Self::Asked }
+    }
+}
+
+fn nobody_to_ask(repeat: &str) -> Failure {
+    Failure::new(Exit::Usage, "this needs an answer, and there is no terminal to ask on")
+        .nothing_changed()
+        .fix(repeat.to_owned())
+}
+
+fn declined() -> Failure {
+    Failure::new(Exit::Bad, "left as it was").nothing_changed()
+}
+
+fn ask(question: &str) -> Result<String, Failure> {
+    let failed = |error: io::Error| Failure::new(Exit::Usage, "cannot ask").because_of(&error).nothing_changed();
+    io::stderr().write_all(question.as_bytes()).and_then(|()| io::stderr().flush()).map_err(failed)?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer).map_err(failed)?;
+    Ok(answer.trim().to_owned())
+}

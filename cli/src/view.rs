@@ -1,0 +1,11 @@
+//! What people see: pure functions of a read model and a [`Style`](crate::output::Style), each held by a golden file.
+
+pub(crate) mod host_list;
+pub(crate) mod host_show;
+pub(crate) mod host_state;
+pub(crate) mod rollout_events;
+pub(crate) mod rollout_explain;
+pub(crate) mod rollout_frame;
+pub(crate) mod rollout_plan;
+pub(crate) mod rollout_words;
+pub(crate) mod tasks;

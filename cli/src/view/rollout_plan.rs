@@ -1,0 +1,76 @@
+//! A rollout before it starts: who is in which wave.
+
+use std::fmt::Write as _;
+
+use flota_proto::v1::Rollout;
+
+use super::rollout_frame::target_words;
+use super::rollout_words::next_commands;
+use crate::output::Style;
+use crate::output::signs::Tone;
+use crate::output::table::{Cell, Table};
+use crate::output::text::{clean, count, short};
+
+/// Names of one wave before the rest becomes a count: a table that people still read.
+const NAMES: usize = 8;
+
+/// The plan with its waves.
+pub(crate) fn render(rollout: &Rollout, style: Style) -> String {
+    let id = style.paint(Tone::Strong, &clean(&rollout.id));
+    let what = if rollout.rollback_of.is_empty() {
+        format!("{} (sha256 {}) to {}", clean(&rollout.version), short(&rollout.release), target_words(rollout))
+    } else {
+        format!("takes back what {} changed", clean(&rollout.rollback_of))
+    };
+    let size = format!("{} in {}", count(rollout.targets.len(), "host"), count(rollout.waves.len(), "wave"));
+    let mut text = format!("{id}  {what}: {size}\n");
+    let mut table = Table::default().right(1);
+    for (index, wave) in rollout.waves.iter().enumerate() {
+        let members = rollout.targets.iter().filter(|target| usize::try_from(target.wave) == Ok(index));
+        let members: Vec<String> = members.map(|target| member(rollout, &target.host_name, &target.version)).collect();
+        table.row([Cell::from(&wave.name), Cell::from(members.len().to_string()), Cell::from(names(&members, style))]);
+    }
+    text.extend(table.lines(style).into_iter().map(|line| format!("  {line}\n")));
+    let mut facts = vec![format!("halts at {}", count(usize::try_from(rollout.max_failures).unwrap_or(0), "failed host"))];
+    if !rollout.ticket.is_empty() {
+        facts.push(format!("ticket {}", clean(&rollout.ticket)));
+    }
+    if !rollout.plan.is_empty() {
+        facts.push(format!("plan {}", short(&rollout.plan)));
+    }
+    let _infallible = writeln!(text, "{}", style.paint(Tone::Dim, &facts.join(style.dot())));
+    text
+}
+
+/// The state and the commands that come next, after something was asked of a rollout.
+pub(crate) fn next_steps(rollout: &Rollout, style: Style) -> String {
+    let commands = next_commands(rollout).into_iter();
+    let lines = commands.map(|(word, command)| format!("{} {command}", style.paint(Tone::Dim, &format!("{:<9}", format!("{word}:")))));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// A rollback brings hosts to different versions, so each is named.
+fn member(rollout: &Rollout, name: &str, version: &str) -> String {
+    if rollout.rollback_of.is_empty() || version.is_empty() { clean(name) } else { format!("{} ({})", clean(name), clean(version)) }
+}
+
+fn names(members: &[String], style: Style) -> String {
+    let shown = members.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
+    let hidden = members.len().saturating_sub(NAMES);
+    if hidden == 0 { shown } else { format!("{shown} {}and {hidden} more", style.ellipsis()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{PLAIN, golden, halted, rollout};
+
+    #[test]
+    fn the_plan_names_who_goes_when() {
+        let draft = rollout("draft");
+        golden("rollout-plan.txt", &(render(&draft, PLAIN) + &next_steps(&draft, PLAIN) + "\n"));
+        golden("rollout-plan-large.txt", &render(&halted(), PLAIN));
+        let back = Rollout { rollback_of: "R-213".into(), ..rollout("draft") };
+        golden("rollout-plan-back.txt", &render(&back, PLAIN));
+    }
+}

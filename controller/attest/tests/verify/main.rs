@@ -1,0 +1,19 @@
+//! The verifier against structures that a software TPM forges at will, against recorded quotes of a real one, and
+//! against arbitrary bytes. Numbers in the tables are those of the attestation specification's negative tests.
+
+#[cfg(test)]
+mod arbitrary;
+#[cfg(test)]
+mod certify;
+#[cfg(test)]
+mod chain;
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod quote;
+#[cfg(test)]
+mod rules;
+#[cfg(test)]
+mod soft_tpm;
+#[cfg(test)]
+mod swtpm;

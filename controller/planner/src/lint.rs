@@ -1,0 +1,71 @@
+//! What no plan may look like. Run on every plan in every test, and on every plan before it becomes current.
+
+use flota_model::HostId;
+use flota_model::rollout::{RolloutPlan, RolloutSpec, RolloutState, TargetState};
+
+/// A rule that a plan breaks: a bug of the planner.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Note {
+    /// More hosts in motion than the rollout allows.
+    #[error("{in_flight} hosts in motion, {limit} allowed")]
+    TooManyInFlight {
+        /// How many.
+        in_flight: usize,
+        /// How many may be.
+        limit: usize,
+    },
+    /// A host of a later wave was started.
+    #[error("host {host} of wave {wave} was started while wave {current} is in progress")]
+    WaveOutOfTurn {
+        /// Which host.
+        host: HostId,
+        /// Its wave.
+        wave: usize,
+        /// The wave in progress.
+        current: usize,
+    },
+    /// The plan has a host that the rollout has not, or the other way round.
+    #[error("host {0} is in the plan or in the rollout, not in both")]
+    UnknownHost(HostId),
+    /// A rollout that is over has a host that waits.
+    #[error("the rollout is {state} and host {host} still waits")]
+    WaitsForNothing {
+        /// The rollout's state.
+        state: RolloutState,
+        /// Which host.
+        host: HostId,
+    },
+    /// A host stands still and nobody is told why.
+    #[error("host {0} has no reason")]
+    NoReason(HostId),
+}
+
+/// All rules that `plan` breaks.
+pub fn lint(spec: &RolloutSpec, plan: &RolloutPlan) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let limit = usize::try_from(spec.max_in_flight.get()).unwrap_or(usize::MAX);
+    let in_flight = plan.targets.values().filter(|target| target.state.is_in_flight()).count();
+    if in_flight > limit {
+        notes.push(Note::TooManyInFlight { in_flight, limit });
+    }
+    for (host, target) in &plan.targets {
+        let Some(wanted) = spec.targets.get(host) else {
+            notes.push(Note::UnknownHost(host.clone()));
+            continue;
+        };
+        let started = target.state.is_in_flight() || target.state.is_failure();
+        if started && wanted.wave > plan.wave {
+            notes.push(Note::WaveOutOfTurn { host: host.clone(), wave: wanted.wave, current: plan.wave });
+        }
+        let succeeded = matches!(plan.state, RolloutState::Succeeded | RolloutState::SucceededWithExceptions);
+        if succeeded && target.state.is_waiting() {
+            notes.push(Note::WaitsForNothing { state: plan.state, host: host.clone() });
+        }
+        if target.reason.text.is_empty() && target.state != TargetState::Committed {
+            notes.push(Note::NoReason(host.clone()));
+        }
+    }
+    let missing = spec.targets.keys().filter(|host| !plan.targets.contains_key(*host));
+    notes.extend(missing.cloned().map(Note::UnknownHost));
+    notes
+}

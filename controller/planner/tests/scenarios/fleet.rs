@@ -1,0 +1,208 @@
+//! A fleet for the planner's tests: it carries plans out the way the executor and real hosts do.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use flota_model::host::{Confirmed, Host, Trust};
+use flota_model::release::ReleaseRef;
+use flota_model::rollout::{
+    IntentVerb, PlanId, RolloutIntent, RolloutPlan, RolloutSpec, RolloutState, TargetSpec, TargetState,
+};
+use flota_model::update::{DesiredState, Direction, Goal, UpdatePhase, UpdateReport};
+use flota_model::{Digest, HostId, RolloutId, Timestamp};
+use flota_planner::{Contact, FleetSnapshot, HostFacts, PlanInput, Planned, WaveSizes, assign_waves, lint, plan};
+
+/// Hosts by index, and one rollout over all of them.
+pub struct Fleet {
+    pub spec: RolloutSpec,
+    pub intent: RolloutIntent,
+    now: Timestamp,
+    plan: Option<RolloutPlan>,
+    hosts: Vec<HostFacts>,
+}
+
+impl Fleet {
+    pub fn new(hosts: u32, canary: u32, wave: u32) -> Self {
+        let size = |n: u32| usize::try_from(n).ok().and_then(std::num::NonZeroUsize::new);
+        let sizes = WaveSizes { canary: size(canary).unwrap(), wave: size(wave) };
+        let (waves, names) = assign_waves(usize::try_from(hosts).unwrap(), sizes);
+        let release = release("4.12.0");
+        let ids: Vec<HostId> = (0..hosts).map(host_id).collect();
+        let target = |(index, id): (usize, &HostId)| {
+            let name = format!("bot-{index}").parse().unwrap();
+            let spec = TargetSpec { name, wave: waves[index], release: release.clone(), previous: None };
+            (id.clone(), spec)
+        };
+        let spec = RolloutSpec {
+            id: RolloutId::new(1),
+            release: release.clone(),
+            direction: Direction::Forward,
+            selector: String::new(),
+            targets: ids.iter().enumerate().map(target).collect(),
+            waves: names,
+            max_in_flight: NonZeroU32::new(wave.max(canary)).unwrap(),
+            max_failures: NonZeroU32::MIN,
+            bake: Duration::ZERO,
+            ticket: String::new(),
+            rollback_of: None,
+            created_by: "anna".into(),
+            created_at: Timestamp::from_micros(0),
+        };
+        Self {
+            spec,
+            intent: RolloutIntent { verb: IntentVerb::Run, accepted_failures: 0 },
+            now: Timestamp::from_micros(0),
+            plan: None,
+            hosts: ids.into_iter().enumerate().map(|(index, id)| facts(index, id)).collect(),
+        }
+    }
+
+    /// One planning round and its execution; every plan must be free of notes.
+    pub fn plan(&mut self) {
+        if let Planned::New(next) = self.planned() {
+            assert_eq!(lint(&self.spec, &next), []);
+            self.plan = Some(next);
+        }
+        self.execute();
+    }
+
+    pub fn plan_is_a_fixed_point(&self) {
+        assert_eq!(self.planned(), Planned::Unchanged);
+    }
+
+    fn planned(&self) -> Planned {
+        let fleet = FleetSnapshot::new(self.hosts.iter().cloned());
+        let parent = self.plan.as_ref().map(|plan| (PlanId(Digest::of(&plan.revision.to_be_bytes())), plan));
+        plan(PlanInput { spec: &self.spec, intent: self.intent, parent, fleet: &fleet, now: self.now })
+    }
+
+    fn execute(&mut self) {
+        let Some(plan) = &self.plan else { return };
+        for facts in &mut self.hosts {
+            let Some(state) = plan.targets.get(&facts.host.id).map(|target| target.state) else { continue };
+            let goal = match state {
+                TargetState::Offered { .. } => {
+                    Goal::Install { release: self.spec.release.clone(), intent: Direction::Forward }
+                }
+                TargetState::Withdrawing { .. } => Goal::Stay,
+                _ => continue,
+            };
+            let Some(generation) = state.generation() else { continue };
+            let newest = facts.host.desired.as_ref().map(|desired| desired.generation);
+            if Some(generation) > newest {
+                facts.host.desired = Some(DesiredState { generation, goal, rollout: self.spec.id });
+            }
+        }
+    }
+
+    pub fn state(&self) -> RolloutState {
+        self.plan.as_ref().unwrap().state
+    }
+
+    pub fn target(&self, index: usize) -> TargetState {
+        self.plan.as_ref().unwrap().targets[&self.hosts[index].host.id].state
+    }
+
+    pub fn reason(&self, index: usize) -> &str {
+        &self.plan.as_ref().unwrap().targets[&self.hosts[index].host.id].reason.text
+    }
+
+    /// Hosts that were offered something and have not accepted it.
+    pub fn started(&self) -> Vec<usize> {
+        (0..self.hosts.len()).filter(|index| matches!(self.target(*index), TargetState::Offered { .. })).collect()
+    }
+
+    pub fn never_asked(&self) -> Vec<usize> {
+        (0..self.hosts.len()).filter(|index| self.hosts[*index].host.desired.is_none()).collect()
+    }
+
+    pub fn wants_to_stay(&self, index: usize) -> bool {
+        self.hosts[index].host.desired.as_ref().is_some_and(|desired| desired.goal == Goal::Stay)
+    }
+
+    pub fn later(&mut self, duration: Duration) {
+        self.now = self.now.plus(duration);
+        for facts in self.hosts.iter_mut().filter(|facts| facts.contact == Contact::Connected) {
+            facts.host.last_seen = Some(self.now);
+        }
+    }
+
+    pub fn succeed(&mut self, index: usize) {
+        self.claim(index);
+        self.confirm(index);
+    }
+
+    pub fn claim(&mut self, index: usize) {
+        let digest = self.spec.release.digest;
+        self.report(index, UpdatePhase::Committed, Some(digest), "");
+    }
+
+    pub fn confirm(&mut self, index: usize) {
+        let host = &mut self.hosts[index].host;
+        let report = host.observed.as_ref().unwrap();
+        host.confirmed = Some(Confirmed { running: report.running, generation: report.generation, at: self.now });
+    }
+
+    pub fn already_runs(&mut self, index: usize) {
+        self.claim(index);
+        self.confirm(index);
+    }
+
+    pub fn work(&mut self, index: usize, phase: UpdatePhase) {
+        self.report(index, phase, None, "");
+    }
+
+    pub fn fail(&mut self, index: usize, phase: UpdatePhase, detail: &str) {
+        self.report(index, phase, None, detail);
+    }
+
+    pub fn hear_withdrawal(&mut self, index: usize) {
+        self.report(index, UpdatePhase::Committed, None, "");
+    }
+
+    pub fn silence(&mut self, index: usize) {
+        self.hosts[index].contact = Contact::Silent;
+    }
+
+    pub fn return_of(&mut self, index: usize) {
+        self.hosts[index].contact = Contact::Connected;
+        self.hosts[index].host.last_seen = Some(self.now);
+    }
+
+    pub fn trust(&mut self, index: usize, trust: Trust) {
+        self.hosts[index].host.trust = trust;
+    }
+
+    fn report(&mut self, index: usize, phase: UpdatePhase, running: Option<Digest>, detail: &str) {
+        let host = &mut self.hosts[index].host;
+        let generation = host.desired.as_ref().map(|desired| desired.generation);
+        let sequence = host.observed.as_ref().map_or(1, |report| report.sequence + 1);
+        let (version, detail) = (String::new(), detail.to_owned());
+        host.observed = Some(UpdateReport { generation, sequence, phase, running, version, detail });
+    }
+}
+
+fn host_id(index: u32) -> HostId {
+    HostId::of_endorsement_key(&Digest::from_bytes([u8::try_from(index).unwrap(); 32]))
+}
+
+fn release(version: &str) -> ReleaseRef {
+    ReleaseRef { digest: Digest::of(version.as_bytes()), version: version.to_owned(), size: 1 }
+}
+
+fn facts(index: usize, id: HostId) -> HostFacts {
+    let host = Host {
+        id,
+        name: format!("bot-{index}").parse().unwrap(),
+        labels: flota_model::Labels::default(),
+        trust: Trust::Trusted,
+        trust_reason: String::new(),
+        last_seen: Some(Timestamp::from_micros(0)),
+        agent_version: String::new(),
+        observed: None,
+        confirmed: None,
+        desired: None,
+        enrolled_at: Timestamp::from_micros(0),
+    };
+    HostFacts { host, contact: Contact::Connected }
+}

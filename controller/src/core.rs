@@ -1,0 +1,94 @@
+//! What every part of a running controller shares.
+
+use std::sync::Arc;
+
+use flota_attest::ek_chain::TrustRoots;
+use flota_attest::selection::Selection;
+use flota_model::audit::AuditEntry;
+use flota_model::{Clock, HostId, Timestamp};
+use flota_store::Store;
+use tokio::sync::{Notify, watch};
+
+use crate::blobs::BlobFolder;
+use crate::ca::FleetCa;
+use crate::enrolment::EnrolmentSessions;
+use crate::sessions::Sessions;
+use crate::settings::Settings;
+
+/// State is in the store; this holds what a restart may lose.
+pub struct Core {
+    /// How to behave.
+    pub settings: Settings,
+    /// What is remembered.
+    pub store: Arc<dyn Store>,
+    /// Packages and exports.
+    pub blobs: BlobFolder,
+    /// Signs certificates.
+    pub ca: FleetCa,
+    /// TPM vendors that are trusted.
+    pub ek_roots: TrustRoots,
+    /// What quotes cover.
+    pub selection: Selection,
+    /// Hosts that are connected.
+    pub sessions: Sessions,
+    /// Enrolments between their two calls.
+    pub enrolments: EnrolmentSessions,
+    /// Wakes the planner.
+    pub fleet_changed: Notify,
+    /// Counts changes of rollouts, for those who watch them.
+    pub rollouts_changed: watch::Sender<u64>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Core {
+    /// The present.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Tells watchers that some rollout changed.
+    pub fn note_rollout_change(&self) {
+        self.rollouts_changed.send_modify(|count| *count = count.wrapping_add(1));
+    }
+
+    /// An audit entry of the controller itself.
+    pub fn audit(&self, action: &str, object: String, outcome: &str, details: &serde_json::Value) -> AuditEntry {
+        self.audit_by("controller", action, object, outcome, details)
+    }
+
+    /// An audit entry of a host.
+    pub fn audit_host(&self, host: &HostId, action: &str, outcome: &str, details: &serde_json::Value) -> AuditEntry {
+        let name = format!("host/{host}");
+        self.audit_by(&name, action, name.clone(), outcome, details)
+    }
+
+    /// An audit entry.
+    pub fn audit_by(
+        &self,
+        actor: &str,
+        action: &str,
+        object: String,
+        outcome: &str,
+        details: &serde_json::Value,
+    ) -> AuditEntry {
+        AuditEntry {
+            at: self.now(),
+            actor: actor.to_owned(),
+            action: action.to_owned(),
+            object,
+            outcome: outcome.to_owned(),
+            details_json: details.to_string(),
+        }
+    }
+}
+
+/// The wall clock of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(flota_daemon::present())
+    }
+}

@@ -1,0 +1,269 @@
+//! Enrolment, M1 to M4: a host becomes a member by proving that endorsement key, attestation key and TLS key live in
+//! one TPM of a trusted vendor, and that it was invited.
+//!
+//! Every check comes before anything is remembered; the session is consumed before it is verified; answers never hold
+//! expected values (CVE-2023-38201).
+
+mod sessions;
+
+use std::net::IpAddr;
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use flota_attest::baseline::Baseline;
+use flota_attest::certify::{CertifyEvidence, CertifyExpectation, verify_certify};
+use flota_attest::credential::make_credential;
+use flota_attest::ek_chain::verify_ek_certificate;
+use flota_attest::public::{Public, QualifiedName};
+use flota_attest::quote::{QuoteEvidence, QuoteExpectation, Verdict, verify_quote};
+use flota_attest::rules::{check_ak_public, check_ek_public, check_tls_public};
+use flota_model::{Digest, HostId, HostName, Timestamp, TokenId};
+use flota_seal::binding::{self, BeginFields, ChallengeFields};
+use flota_store::{EnrolOutcome, Enrolment, HostKeys, HostMeasurements, TokenKey, TokenState};
+use serde_json::json;
+
+use crate::ca;
+use crate::core::Core;
+use crate::fault::{Code, Fault};
+
+pub use sessions::EnrolmentSessions;
+use sessions::Pending;
+
+/// Time between the two calls of an enrolment; a TPM needs well under a second.
+pub const SESSION_SECONDS: u32 = 60;
+/// Bytes of a session id.
+const SESSION_ID_BYTES: usize = 16;
+/// Bytes of nonces and of the credential's secret: a SHA-256.
+const NONCE_BYTES: usize = 32;
+
+/// The controller's answer to M1.
+pub struct Challenge {
+    /// Names the session.
+    pub session_id: [u8; SESSION_ID_BYTES],
+    /// Contents of TPM2B_ID_OBJECT.
+    pub credential_blob: Vec<u8>,
+    /// Contents of TPM2B_ENCRYPTED_SECRET.
+    pub encrypted_secret: Vec<u8>,
+    /// For the certification of the TLS key.
+    pub certify_nonce: [u8; NONCE_BYTES],
+    /// For the first quote.
+    pub quote_nonce: [u8; NONCE_BYTES],
+}
+
+/// M3: what the host proves.
+pub struct Proof<'a> {
+    /// HMAC with the activated secret.
+    pub proof: &'a [u8],
+    /// TPMS_ATTEST and TPMT_SIGNATURE of the certification.
+    pub certify: CertifyEvidence<'a>,
+    /// The first quote.
+    pub quote: QuoteEvidence<'a>,
+}
+
+/// M4: the host is in.
+#[derive(Debug)]
+pub struct Member {
+    /// For ever.
+    pub id: HostId,
+    /// Its name.
+    pub name: HostName,
+    /// Its client certificate, DER.
+    pub certificate: Vec<u8>,
+}
+
+/// M1 to M2.
+pub async fn begin(
+    core: &Core,
+    fields: &BeginFields<'_>,
+    token_mac: &[u8],
+    from: IpAddr,
+) -> Result<Challenge, Fault> {
+    let now = core.now();
+    core.enrolments.admit(from, now)?;
+    let token: TokenId = fields.token_id.parse().map_err(|_| token_refused("it is unknown"))?;
+    let (record, TokenKey(key)) =
+        core.store.token(&token, now).await?.ok_or_else(|| token_refused("it is unknown"))?;
+    if !binding::tags_equal(&fields.mac(&key), token_mac) {
+        return Err(token_refused("it is unknown"));
+    }
+    check_token_state(record.state)?;
+
+    let pending_keys = check_keys(core, fields, now)?;
+    let random = SystemRandom::new();
+    let secret = random_bytes::<NONCE_BYTES>(&random)?;
+    let credential = make_credential(&pending_keys.ek, pending_keys.ak.name(), &secret, &random)
+        .map_err(|error| Fault::new(Code::Bug, "the credential could not be made").because(error))?;
+    let challenge = Challenge {
+        session_id: random_bytes(&random)?,
+        credential_blob: credential.credential_blob,
+        encrypted_secret: credential.encrypted_secret,
+        certify_nonce: random_bytes(&random)?,
+        quote_nonce: random_bytes(&random)?,
+    };
+    let transcript = binding::transcript(
+        fields,
+        &ChallengeFields {
+            session_id: &challenge.session_id,
+            credential_blob: &challenge.credential_blob,
+            encrypted_secret: &challenge.encrypted_secret,
+            certify_nonce: &challenge.certify_nonce,
+            quote_nonce: &challenge.quote_nonce,
+        },
+    );
+    let expires_at = now.plus(std::time::Duration::from_secs(u64::from(SESSION_SECONDS)));
+    let csr = fields.csr.to_vec();
+    let pending = Pending { token, keys: pending_keys, csr, secret: secret.into(), transcript, expires_at };
+    core.enrolments.insert(challenge.session_id, pending, now)?;
+    Ok(challenge)
+}
+
+/// M3 to M4.
+pub async fn finish(core: &Core, session_id: &[u8], proof: &Proof<'_>, exporter: &[u8; 32]) -> Result<Member, Fault> {
+    let now = core.now();
+    // Consumed first: a wrong proof cannot be followed by a better one.
+    let pending = core.enrolments.take(session_id, now).ok_or_else(|| {
+        Fault::new(Code::EvidenceRefused, "this enrolment is unknown, over, or took too long").fix("begin again")
+    })?;
+    let measurements = verify(core, &pending, proof, exporter)?;
+
+    let spki_sha256 = Digest::of(pending.keys.ek.spki_der());
+    let host = HostId::of_endorsement_key(&spki_sha256);
+    let (certificate, certificate_expires_at) = core
+        .ca
+        .issue_host(&host, &pending.csr, now)
+        .map_err(|error| Fault::new(Code::Bug, "the certificate could not be made").because(error))?;
+    let enrolment = Enrolment {
+        token: pending.token.clone(),
+        host: host.clone(),
+        keys: HostKeys {
+            ek_spki_sha256: spki_sha256,
+            ek_public: pending.keys.ek.to_2b(),
+            ak_public: pending.keys.ak.to_2b(),
+            tls_public: pending.keys.tls.to_2b(),
+            tpm_manufacturer: pending.keys.manufacturer.clone(),
+        },
+        measurements,
+        certificate_expires_at,
+        at: now,
+    };
+    let details = json!({ "token": pending.token, "ek_sha256": spki_sha256, "tpm": pending.keys.manufacturer });
+    let audit = core.audit_host(&host, "host.enrol", "ok", &details);
+    let name = match core.store.enrol(&enrolment, &audit).await? {
+        EnrolOutcome::Enrolled { name } | EnrolOutcome::Renewed { name } => name,
+        EnrolOutcome::TokenNotUsable(state) => return Err(check_token_state(state).err().unwrap_or_else(used)),
+        EnrolOutcome::NoSuchToken => return Err(token_refused("it is unknown")),
+        EnrolOutcome::NameTaken { name } => {
+            let sentence = format!("the name or id of `{name}` belongs to a host with another TPM");
+            return Err(Fault::new(Code::NameTaken, sentence)
+                .fix("make a token for another name, or decommission the other host first"));
+        }
+    };
+    tracing::info!(host.id = %host, host.name = %name, "host enrolled");
+    Ok(Member { id: host, name, certificate: certificate.to_vec() })
+}
+
+/// Public keys of an enrolment that passed every check that needs no proof.
+pub(crate) struct CheckedKeys {
+    pub(crate) ek: Public,
+    pub(crate) ak: Public,
+    pub(crate) tls: Public,
+    pub(crate) manufacturer: String,
+}
+
+fn check_keys(core: &Core, fields: &BeginFields<'_>, now: Timestamp) -> Result<CheckedKeys, Fault> {
+    let now_unix = u64::try_from(now.as_seconds()).unwrap_or(0);
+    let none: [&[u8]; 0] = [];
+    let certificate = verify_ek_certificate(fields.ek_certificate, &none, &core.ek_roots, now_unix)
+        .map_err(|error| refused(error.code(), &error).fix("add the TPM vendor's root to the controller's ek_roots"))?;
+    let parse = |bytes| Public::parse_2b(bytes).map_err(|error| refused("tpm_structure", &error));
+    let (ek, ak, tls) = (parse(fields.ek_public)?, parse(fields.ak_public)?, parse(fields.tls_public)?);
+    check_ek_public(&ek, &certificate.spki_der).map_err(|error| refused(error.code(), &error))?;
+    check_ak_public(&ak).map_err(|error| refused(error.code(), &error))?;
+    check_tls_public(&tls).map_err(|error| refused(error.code(), &error))?;
+    if ak.name().as_bytes() == tls.name().as_bytes() {
+        return Err(Fault::new(Code::EvidenceRefused, "same_key: attestation key and TLS key are one key"));
+    }
+    let requested = ca::request_public_key(fields.csr).map_err(|error| refused("csr", &error))?;
+    if requested != tls.spki_der() {
+        return Err(Fault::new(Code::EvidenceRefused, "csr_key: the certificate request is for another key"));
+    }
+    Ok(CheckedKeys { ek, ak, tls, manufacturer: certificate.manufacturer })
+}
+
+fn verify(
+    core: &Core,
+    pending: &Pending,
+    proof: &Proof<'_>,
+    exporter: &[u8; 32],
+) -> Result<HostMeasurements, Fault> {
+    let expected = binding::enrol_proof(&*pending.secret, &pending.transcript);
+    if !binding::tags_equal(&expected, proof.proof) {
+        return Err(Fault::new(Code::EvidenceRefused, "proof: the credential was not activated by this TPM"));
+    }
+    let CheckedKeys { ek, ak, tls, .. } = &pending.keys;
+    let ek_name = ek.qualified_name(&QualifiedName::endorsement_root());
+    let ak_name = ak.qualified_name(&ek_name);
+    let certification = CertifyExpectation {
+        ak,
+        ak_qualified_name: &ak_name,
+        qualifying_data: binding::certify_qualifying(&pending.transcript, exporter),
+        tls_public: tls,
+        tls_qualified_name: &tls.qualified_name(&ek_name),
+    };
+    verify_certify(&proof.certify, &certification).map_err(|error| refused(error.code(), &error))?;
+    let quote = QuoteExpectation {
+        ak,
+        ak_qualified_name: &ak_name,
+        qualifying_data: binding::enrol_quote_qualifying(&pending.transcript, exporter),
+        selection: core.selection,
+        last: None,
+    };
+    match verify_quote(&proof.quote, &quote) {
+        Verdict::Pass(facts) => {
+            let baseline = Baseline::new(core.selection.bank(), facts.pcrs.clone())
+                .map_err(|error| Fault::new(Code::Bug, "the baseline could not be made").because(error))?;
+            Ok(HostMeasurements {
+                baseline_json: json!(baseline).to_string(),
+                clock_json: json!(facts.clock_state()).to_string(),
+                quoted_json: json!(baseline).to_string(),
+            })
+        }
+        // Genuine, too soon after power-on to trust the clock: the first quote of the session becomes the baseline.
+        Verdict::Retry(_) => Ok(HostMeasurements {
+            baseline_json: String::new(),
+            clock_json: String::new(),
+            quoted_json: String::new(),
+        }),
+        Verdict::Fail(reasons) => {
+            let reasons: Vec<String> = reasons.iter().map(|reason| format!("{}: {reason}", reason.code())).collect();
+            Err(Fault::new(Code::EvidenceRefused, reasons.join("; ")))
+        }
+    }
+}
+
+fn random_bytes<const N: usize>(random: &SystemRandom) -> Result<[u8; N], Fault> {
+    let mut bytes = [0; N];
+    random.fill(&mut bytes).map_err(|_| Fault::new(Code::Unavailable, "the system gives no random numbers"))?;
+    Ok(bytes)
+}
+
+fn refused(code: &str, error: &(dyn std::error::Error + 'static)) -> Fault {
+    Fault::new(Code::EvidenceRefused, format!("{code}: {}", flota_daemon::error_chain::chain(error)))
+}
+
+fn token_refused(why: &str) -> Fault {
+    Fault::new(Code::TokenRefused, format!("the enrolment token cannot be used: {why}"))
+        .fix("make a new one: flota token create --host NAME")
+}
+
+fn used() -> Fault {
+    token_refused("it was used")
+}
+
+fn check_token_state(state: TokenState) -> Result<(), Fault> {
+    match state {
+        TokenState::Open => Ok(()),
+        TokenState::Used => Err(used()),
+        TokenState::Expired => Err(token_refused("it has expired")),
+        TokenState::Revoked => Err(token_refused("it was revoked")),
+    }
+}

@@ -1,0 +1,56 @@
+//! Small files of the data folder: read whole, written whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// A file that could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing} {}", path.display())]
+pub struct FileError {
+    doing: &'static str,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> FileError + 'a {
+    move |source| FileError { doing, path: path.to_owned(), source }
+}
+
+/// Reads a text file.
+pub fn read_text(path: &Path) -> Result<String, FileError> {
+    fs::read_to_string(path).map_err(failed("reading", path))
+}
+
+/// Creates a file durably; refuses to replace one.
+pub fn create(path: &Path, mode: u32, contents: &[u8]) -> Result<(), FileError> {
+    let mut file =
+        OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(failed("creating", path))?;
+    file.write_all(contents).and_then(|()| file.sync_all()).map_err(failed("writing", path))?;
+    sync_parent(path)
+}
+
+/// Replaces a file durably: readers see the old contents or the new.
+pub fn replace(path: &Path, mode: u32, contents: &[u8]) -> Result<(), FileError> {
+    let temporary = path.with_extension("tmp");
+    let open = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&temporary);
+    let mut file = open.map_err(failed("creating", &temporary))?;
+    file.write_all(contents).and_then(|()| file.sync_all()).map_err(failed("writing", &temporary))?;
+    fs::rename(&temporary, path).map_err(failed("replacing", path))?;
+    sync_parent(path)
+}
+
+/// Makes a folder that only its owner can read, if it is not there.
+pub fn private_folder(path: &Path) -> Result<(), FileError> {
+    let mut builder = fs::DirBuilder::new();
+    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700);
+    builder.create(path).map_err(failed("creating folder", path))
+}
+
+/// Makes a rename or a creation in the folder of `path` durable.
+pub fn sync_parent(path: &Path) -> Result<(), FileError> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    File::open(parent).and_then(|folder| folder.sync_all()).map_err(failed("syncing folder", parent))
+}

@@ -1,0 +1,136 @@
+//! Blobs over the wire. Hosts may fetch published releases and nothing else, and may send exports.
+
+use std::io::Read;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use flota_model::Digest;
+use flota_proto::v1;
+use flota_proto::v1::blobs_server::Blobs;
+use flota_proto::v1::put_blob_request::Part;
+use futures_util::Stream;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::access::{self, Principal};
+use crate::blobs::{BlobError, MAX_BLOB_BYTES, Presence};
+use crate::core::Core;
+use crate::fault::{Code, Fault};
+
+/// Largest export a host may send, in bytes; an audit log of years fits.
+const MAX_EXPORT_BYTES: u64 = 1024 * 1024 * 1024;
+/// Chunks read ahead of a slow receiver.
+const READ_AHEAD: usize = 4;
+
+/// The service.
+pub struct BlobsService(pub Arc<Core>);
+
+type Chunks = Pin<Box<dyn Stream<Item = Result<v1::BlobChunk, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Blobs for BlobsService {
+    type GetStream = Chunks;
+
+    async fn get(&self, request: Request<v1::GetBlobRequest>) -> Result<Response<Chunks>, Status> {
+        let principal = access::principal(&request)?;
+        let v1::GetBlobRequest { digest, offset } = request.into_inner();
+        let digest: Digest = digest.parse().map_err(Fault::bad)?;
+        if let Principal::Host(host) = &principal {
+            let releases = self.0.store.releases().await.map_err(Fault::from)?;
+            if !releases.iter().any(|release| release.target.digest == digest) {
+                tracing::warn!(host.id = %host, blob = %digest, "a host asked for a blob that is no release");
+                return Err(Fault::not_found("blob", &digest.to_string()).into());
+            }
+        }
+        let file = self.0.blobs.read(&digest, offset).map_err(Fault::from)?;
+        let file = file.ok_or_else(|| Fault::not_found("blob", &digest.to_string()))?;
+        Ok(Response::new(Box::pin(chunks(file))))
+    }
+
+    async fn stat(&self, request: Request<v1::StatBlobRequest>) -> Result<Response<v1::StatBlobResponse>, Status> {
+        let digest: Digest = request.into_inner().digest.parse().map_err(Fault::bad)?;
+        let (complete, received_bytes) = match self.0.blobs.presence(&digest) {
+            Presence::Whole { size } => (true, size),
+            Presence::Partial { received } => (false, received),
+        };
+        Ok(Response::new(v1::StatBlobResponse { complete, received_bytes }))
+    }
+
+    async fn put(
+        &self,
+        request: Request<Streaming<v1::PutBlobRequest>>,
+    ) -> Result<Response<v1::PutBlobResponse>, Status> {
+        let limit = match access::principal(&request)? {
+            Principal::Host(_) => MAX_EXPORT_BYTES,
+            Principal::Operator { .. } => MAX_BLOB_BYTES,
+        };
+        let mut parts = request.into_inner();
+        let Some(v1::PutBlobRequest { part: Some(Part::Header(header)) }) = parts.next().await.transpose()? else {
+            return Err(Fault::new(Code::BadRequest, "the first part of an upload must be its header").into());
+        };
+        let digest: Digest = header.digest.parse().map_err(Fault::bad)?;
+        if header.size_bytes > limit {
+            return Err(Fault::from(BlobError::TooLarge { limit }).into());
+        }
+        if let Presence::Whole { size } = self.0.blobs.presence(&digest) {
+            return Ok(Response::new(v1::PutBlobResponse { digest: header.digest, size_bytes: size }));
+        }
+        let mut upload =
+            self.0.blobs.upload(digest, header.size_bytes, header.offset).map_err(Fault::from)?;
+        while let Some(part) = parts.next().await {
+            let Some(Part::Data(data)) = part?.part else {
+                return Err(Fault::new(Code::BadRequest, "after its header an upload has data alone").into());
+            };
+            upload = blocking(move || upload.write(&data).map(|()| upload)).await?;
+        }
+        let size_bytes = blocking(move || upload.finish()).await?;
+        Ok(Response::new(v1::PutBlobResponse { digest: header.digest, size_bytes }))
+    }
+}
+
+fn chunks(mut file: std::fs::File) -> impl Stream<Item = Result<v1::BlobChunk, Status>> {
+    let (sender, receiver) = mpsc::channel(READ_AHEAD);
+    drop(tokio::task::spawn_blocking(move || {
+        loop {
+            let mut data = vec![0; flota_proto::CHUNK_BYTES];
+            let chunk = match file.read(&mut data) {
+                Ok(0) => return,
+                Ok(read) => {
+                    data.truncate(read);
+                    Ok(v1::BlobChunk { data })
+                }
+                Err(source) => Err(Status::from(Fault::from(BlobError::Io { doing: "reading", source }))),
+            };
+            let failed = chunk.is_err();
+            if sender.blocking_send(chunk).is_err() || failed {
+                return;
+            }
+        }
+    }));
+    ReceiverStream::new(receiver)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
+) -> Result<T, Fault> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => Ok(result?),
+        Err(error) => Err(Fault::new(Code::Bug, "the blob's task ended early").because(error)),
+    }
+}
+
+impl From<BlobError> for Fault {
+    fn from(error: BlobError) -> Self {
+        let code = match &error {
+            BlobError::WrongOffset { .. } | BlobError::Truncated { .. } | BlobError::Busy => Code::Changed,
+            BlobError::TooLarge { .. } => Code::TooMuch,
+            BlobError::WrongDigest { .. } => Code::PackageRefused,
+            BlobError::File(_) | BlobError::Io { .. } => {
+                return Self::new(Code::Unavailable, "the blob folder does not answer").because(error);
+            }
+        };
+        Self::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,161 @@
+//! `controller.toml`: read once, before anything is bound. Every problem is reported with file and key, never a value.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// Name of the settings file in the data folder.
+pub const FILE_NAME: &str = "controller.toml";
+
+/// PCRs asked for when the settings name none: firmware, its configuration, boot loader, secure boot (TCG PC Client
+/// Platform Firmware Profile §3.3.4).
+const DEFAULT_PCRS: [u8; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
+/// Longest interval between attestations, in seconds: a host is `stale` after two missed ones.
+const MAX_INTERVAL_SECONDS: u64 = 24 * 60 * 60;
+
+/// Settings that are whole and valid.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Folder of database, CA and blobs.
+    pub data_dir: PathBuf,
+    /// Where hosts enrol.
+    pub enrollment_listen: SocketAddr,
+    /// Where enrolled hosts and operators connect.
+    pub fleet_listen: SocketAddr,
+    /// DNS names and addresses under which the controller is reached.
+    pub names: Vec<String>,
+    /// PEM file of the TPM vendors' root certificates that are trusted.
+    pub ek_roots: PathBuf,
+    /// PCRs of the SHA-256 bank that quotes cover.
+    pub pcrs: Vec<u8>,
+    /// Time between heartbeats of a host.
+    pub heartbeat: Duration,
+    /// Time between attestations of a host.
+    pub attest_interval: Duration,
+    /// Where the bound addresses are written, for scripts that let the system choose ports.
+    pub addresses_file: PathBuf,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Fragment {
+    enrollment_listen: Option<String>,
+    fleet_listen: Option<String>,
+    names: Option<Vec<String>>,
+    ek_roots: Option<PathBuf>,
+    pcrs: Option<Vec<u8>>,
+    heartbeat_seconds: Option<u64>,
+    attest_interval_seconds: Option<u64>,
+}
+
+/// Settings that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BadSettings {
+    /// No file.
+    #[error("reading {}: was `flota-controller init` run for this folder?", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not TOML, or a key that does not exist.
+    #[error("{} is not usable", path.display())]
+    Syntax {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: Box<toml::de::Error>,
+    },
+    /// Keys with values that cannot be.
+    #[error("{}: {}", path.display(), problems.join("; "))]
+    Values {
+        /// Which file.
+        path: PathBuf,
+        /// One sentence a key.
+        problems: Vec<String>,
+    },
+}
+
+impl Settings {
+    /// Reads `controller.toml` in `data_dir`.
+    pub fn load(data_dir: &Path) -> Result<Self, BadSettings> {
+        let path = data_dir.join(FILE_NAME);
+        let text = std::fs::read_to_string(&path)
+            .map_err(|source| BadSettings::Read { path: path.clone(), source })?;
+        let fragment: Fragment = toml::from_str(&text)
+            .map_err(|source| BadSettings::Syntax { path: path.clone(), source: Box::new(source) })?;
+        validate(data_dir, fragment).map_err(|problems| BadSettings::Values { path, problems })
+    }
+}
+
+fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>> {
+    let Fragment { enrollment_listen, fleet_listen, names, ek_roots, pcrs, heartbeat_seconds, attest_interval_seconds } =
+        fragment;
+    let mut problems = Vec::new();
+    let mut address = |key: &str, text: Option<String>, default: &str| {
+        let parsed = text.as_deref().unwrap_or(default).parse::<SocketAddr>();
+        parsed.unwrap_or_else(|_| {
+            problems.push(format!("`{key}` is not an address and port, as in 0.0.0.0:7443"));
+            SocketAddr::from(([127, 0, 0, 1], 0))
+        })
+    };
+    let enrollment_listen = address("enrollment_listen", enrollment_listen, "0.0.0.0:7442");
+    let fleet_listen = address("fleet_listen", fleet_listen, "0.0.0.0:7443");
+    let names = names.unwrap_or_default();
+    if names.is_empty() {
+        problems.push("`names` is empty: give the DNS names or addresses under which hosts reach the controller".into());
+    }
+    let pcrs = pcrs.unwrap_or_else(|| DEFAULT_PCRS.to_vec());
+    if pcrs.is_empty() || pcrs.iter().any(|index| *index > 23) {
+        problems.push("`pcrs` must name at least one PCR, each from 0 to 23".into());
+    }
+    let heartbeat = heartbeat_seconds.unwrap_or(30);
+    let attest = attest_interval_seconds.unwrap_or(300);
+    for (key, value) in [("heartbeat_seconds", heartbeat), ("attest_interval_seconds", attest)] {
+        if !(1..=MAX_INTERVAL_SECONDS).contains(&value) {
+            problems.push(format!("`{key}` must be from 1 to {MAX_INTERVAL_SECONDS}"));
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(Settings {
+        data_dir: data_dir.to_owned(),
+        enrollment_listen,
+        fleet_listen,
+        names,
+        ek_roots: data_dir.join(ek_roots.unwrap_or_else(|| PathBuf::from("ek-roots.pem"))),
+        pcrs,
+        heartbeat: Duration::from_secs(heartbeat),
+        attest_interval: Duration::from_secs(attest),
+        addresses_file: data_dir.join("addresses.json"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings, Vec<String>> {
+        validate(Path::new("/data"), toml::from_str(text).unwrap())
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once_and_no_value() {
+        let problems = parse("fleet_listen = 'secret'\npcrs = [24]\nheartbeat_seconds = 0").unwrap_err();
+        assert_eq!(problems.len(), 4, "{problems:?}");
+        assert!(!problems.join(" ").contains("secret"));
+    }
+
+    #[test]
+    fn names_are_enough() {
+        let settings = parse("names = ['controller.example']").unwrap();
+        assert_eq!(settings.fleet_listen.port(), 7443);
+        assert_eq!(settings.pcrs, DEFAULT_PCRS);
+    }
+}

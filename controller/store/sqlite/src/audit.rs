@@ -1,0 +1,118 @@
+//! The audit log.
+
+use async_trait::async_trait;
+use flota_model::Timestamp;
+use flota_model::audit::{AuditEntry, AuditRow, chain_start, row_hash};
+use flota_store::{AuditStore, StoreError};
+
+use crate::SqliteStore;
+use crate::row::Origin;
+use crate::transaction::Writing;
+
+/// Puts an entry at the end of the chain. The transaction holds the write lock, so no other can take its place.
+pub(crate) async fn append(writing: &mut Writing, entry: &AuditEntry) -> Result<(), StoreError> {
+    let last = sqlx::query_as::<_, (i64, String)>("select sequence, hash from audit order by sequence desc limit 1");
+    let (sequence, previous) = match writing.find(last).await? {
+        Some((sequence, hash)) => {
+            let row = sequence.to_string();
+            let origin = Origin { table: "audit", row: &row };
+            (origin.number::<u64>("sequence", sequence)?.saturating_add(1), origin.parse("hash", &hash)?)
+        }
+        None => (1, chain_start()),
+    };
+    let hash = row_hash(sequence, &previous, entry);
+    let AuditEntry { at, actor, action, object, outcome, details_json } = entry;
+    let insert = "insert into audit (sequence, at, actor, action, object, outcome, details, previous, hash) \
+                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+    let sequence = writing.number(sequence)?;
+    let query = sqlx::query(insert)
+        .bind(sequence)
+        .bind(at.as_micros())
+        .bind(actor)
+        .bind(action)
+        .bind(object)
+        .bind(outcome)
+        .bind(details_json)
+        .bind(previous.to_string())
+        .bind(hash.to_string());
+    writing.run(query).await.map(drop)
+}
+
+#[async_trait]
+impl AuditStore for SqliteStore {
+    async fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
+        let mut writing = self.write("writing to the audit log").await?;
+        append(&mut writing, entry).await?;
+        writing.commit().await
+    }
+
+    async fn audit(
+        &self,
+        object: Option<&str>,
+        action: Option<&str>,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        // Two statements: one with `$1 is null or object = $1` could not use the index.
+        let query = match object {
+            Some(object) => sqlx::query_as::<_, Row>(
+                "select sequence, at, actor, action, object, outcome, details, previous, hash from audit \
+                 where object = $3 and substr(action, 1, length($1)) = $1 order by sequence desc limit $2",
+            )
+            .bind(action.unwrap_or_default())
+            .bind(limit)
+            .bind(object),
+            None => sqlx::query_as::<_, Row>(
+                "select sequence, at, actor, action, object, outcome, details, previous, hash from audit \
+                 where substr(action, 1, length($1)) = $1 order by sequence desc limit $2",
+            )
+            .bind(action.unwrap_or_default())
+            .bind(limit),
+        };
+        self.read("reading the audit log").all(query).await?.into_iter().map(AuditRow::try_from).collect()
+    }
+
+    async fn audit_from(&self, sequence: u64, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
+        // Beyond the largest number that a row can have, there is none.
+        let Ok(sequence) = i64::try_from(sequence) else { return Ok(Vec::new()) };
+        let select = "select sequence, at, actor, action, object, outcome, details, previous, hash from audit \
+                      where sequence >= $1 order by sequence limit $2";
+        let query = sqlx::query_as::<_, Row>(select).bind(sequence).bind(limit);
+        self.read("reading the audit log").all(query).await?.into_iter().map(AuditRow::try_from).collect()
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    sequence: i64,
+    at: i64,
+    actor: String,
+    action: String,
+    object: String,
+    outcome: String,
+    details: String,
+    previous: String,
+    hash: String,
+}
+
+impl TryFrom<Row> for AuditRow {
+    type Error = StoreError;
+
+    fn try_from(row: Row) -> Result<Self, StoreError> {
+        let Row { sequence, at, actor, action, object, outcome, details, previous, hash } = row;
+        let key = sequence.to_string();
+        let origin = Origin { table: "audit", row: &key };
+        Ok(Self {
+            sequence: origin.number("sequence", sequence)?,
+            entry: AuditEntry {
+                at: Timestamp::from_micros(at),
+                actor,
+                action,
+                object,
+                outcome,
+                details_json: details,
+            },
+            previous: origin.parse("previous", &previous)?,
+            hash: origin.parse("hash", &hash)?,
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! Reading and writing, with errors that say what was being done.
+
+use flota_store::StoreError;
+use serde::Serialize;
+use sqlx::query::{Query, QueryAs};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
+
+use crate::SqliteStore;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// One read: one statement, and so one state of the database.
+pub(crate) struct Reading<'s> {
+    readers: &'s SqlitePool,
+    doing: &'static str,
+}
+
+/// One transaction that writes. Dropped without [`Writing::commit`], it never was.
+pub(crate) struct Writing {
+    transaction: Transaction<'static, Sqlite>,
+    doing: &'static str,
+}
+
+impl SqliteStore {
+    /// A read; `doing` completes "the database did not answer while".
+    pub(crate) fn read(&self, doing: &'static str) -> Reading<'_> {
+        Reading { readers: &self.readers, doing }
+    }
+
+    /// A transaction that holds the write lock from its beginning: what it reads cannot change under it, and it never
+    /// fails half-way for want of the lock.
+    pub(crate) async fn write(&self, doing: &'static str) -> Result<Writing, StoreError> {
+        let begun = self.writer.begin_with("begin immediate").await;
+        Ok(Writing { transaction: begun.map_err(|source| unavailable(doing, source))?, doing })
+    }
+}
+
+impl Reading<'_> {
+    /// All rows.
+    pub(crate) async fn all<R>(&self, query: QueryAs<'_, Sqlite, R, SqliteArguments>) -> Result<Vec<R>, StoreError>
+    where
+        R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        query.fetch_all(self.readers).await.map_err(|source| unavailable(self.doing, source))
+    }
+
+    /// The row, if there is one.
+    pub(crate) async fn find<R>(
+        &self,
+        query: QueryAs<'_, Sqlite, R, SqliteArguments>,
+    ) -> Result<Option<R>, StoreError>
+    where
+        R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        query.fetch_optional(self.readers).await.map_err(|source| unavailable(self.doing, source))
+    }
+
+    /// A list of words as the JSON that `json_each` takes apart.
+    pub(crate) fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<String, StoreError> {
+        serde_json::to_string(value).map_err(|source| unavailable(self.doing, source))
+    }
+}
+
+impl Writing {
+    /// All rows.
+    pub(crate) async fn all<R>(
+        &mut self,
+        query: QueryAs<'_, Sqlite, R, SqliteArguments>,
+    ) -> Result<Vec<R>, StoreError>
+    where
+        R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        query.fetch_all(&mut *self.transaction).await.map_err(|source| unavailable(self.doing, source))
+    }
+
+    /// The row, if there is one.
+    pub(crate) async fn find<R>(
+        &mut self,
+        query: QueryAs<'_, Sqlite, R, SqliteArguments>,
+    ) -> Result<Option<R>, StoreError>
+    where
+        R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        query.fetch_optional(&mut *self.transaction).await.map_err(|source| unavailable(self.doing, source))
+    }
+
+    /// Executes a statement; returns how many rows it changed.
+    pub(crate) async fn run(&mut self, query: Query<'_, Sqlite, SqliteArguments>) -> Result<u64, StoreError> {
+        let done = query.execute(&mut *self.transaction).await;
+        done.map(|done| done.rows_affected()).map_err(|source| unavailable(self.doing, source))
+    }
+
+    /// Makes it last.
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        let Self { transaction, doing } = self;
+        transaction.commit().await.map_err(|source| unavailable(doing, source))
+    }
+
+    /// A document as it is stored.
+    pub(crate) fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<String, StoreError> {
+        serde_json::to_string(value).map_err(|source| unavailable(self.doing, source))
+    }
+
+    /// A count as it is stored.
+    pub(crate) fn number(&self, number: u64) -> Result<i64, StoreError> {
+        i64::try_from(number).map_err(|source| unavailable(self.doing, source))
+    }
+}
+
+/// The database did not do what it was asked.
+pub(crate) fn unavailable(doing: &'static str, source: impl Into<Cause>) -> StoreError {
+    StoreError::Unavailable { doing, source: source.into() }
+}
