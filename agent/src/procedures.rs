@@ -12,6 +12,7 @@ use flota_procedures::health::{
     self, CheckName, CredentialsError, ExchangeEntry, HealthError, HealthReport, HealthRequest, RequestError, Status,
 };
 use flota_procedures::key::{self, KeyError};
+use flota_seal::secret::Secret;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -40,7 +41,7 @@ pub struct ExportFile {
 pub enum TakeExportError {
     /// The key cannot be had.
     #[error("reading the export key")]
-    Key(#[from] KeyError),
+    Key(#[from] KeyFileError),
     /// It could not be written.
     #[error("making the security export")]
     Export(#[from] ExportError),
@@ -53,6 +54,22 @@ pub enum TakeExportError {
         #[source]
         source: io::Error,
     },
+}
+
+/// Why there is no key. The key itself is never repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    /// There is no such file. Put the key there, readable by the agent alone.
+    #[error("`{setting}` names {}, which is not a file", path.display())]
+    Absent {
+        /// The setting.
+        setting: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
+    /// What the file holds is not a key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 /// Why there is no health report. A bad exchange is a report, not an error.
@@ -97,7 +114,8 @@ pub fn take_export(settings: &Settings, now: Timestamp) -> Result<ExportFile, Ta
         path: taken.path.display().to_string(),
         sha256: *taken.digest.as_bytes(),
     });
-    keep(&settings.root, Procedure::SecurityExport, now, Outcome::of(taken.is_ok()), proof);
+    let outcome = if taken.is_ok() { Outcome::Passed } else { Outcome::Failed };
+    keep(&settings.root, Procedure::SecurityExport, now, outcome, proof);
     taken
 }
 
@@ -111,15 +129,28 @@ pub async fn check_exchange(
     let health = settings.health.as_ref().ok_or(CheckExchangeError::NotSetUp)?;
     let checked = ask_exchange(health, checks, environment, clock).await;
     let passed = checked.as_ref().is_ok_and(|report| report.overall() == Status::Healthy);
-    keep(&settings.root, Procedure::ExchangeHealth, clock(), Outcome::of(passed), None);
+    let outcome = if passed { Outcome::Passed } else { Outcome::Failed };
+    let (root, at) = (settings.root.clone(), clock());
+    let kept = tokio::task::spawn_blocking(move || keep(&root, Procedure::ExchangeHealth, at, outcome, None));
+    // A panic in there was reported by the runtime, and the check stands.
+    let _ = kept.await;
     checked
 }
 
-/// Keeps the outcome of a procedure for the checklist. The procedure itself stands even if that fails.
+/// Keeps the outcome of a procedure for the checklist. The procedure itself stands even if that fails. Blocks.
 pub fn keep(root: &Path, procedure: Procedure, at: Timestamp, outcome: Outcome, proof: Option<Proof>) {
     if let Err(error) = checklist::record(root, Record { procedure, at, outcome, proof }) {
         let error = flota_daemon::error_chain::chain(&error);
         tracing::warn!(procedure = procedure.as_str(), error, "the outcome is not in the checklist");
+    }
+}
+
+/// Reads the key in the file that a setting names. Blocks.
+pub fn read_key(path: &Path, setting: &'static str) -> Result<Secret, KeyFileError> {
+    // A path that names no file would be taken for the key itself.
+    match path.to_str().filter(|_| path.is_file()) {
+        Some(text) => Ok(key::load(text, setting)?),
+        None => Err(KeyFileError::Absent { setting, path: path.to_owned() }),
     }
 }
 
@@ -132,7 +163,7 @@ pub fn digest_of(path: &Path) -> io::Result<(Digest, u64)> {
 
 fn write_export(root: &Path, settings: &ExportSettings, now: Timestamp) -> Result<ExportFile, TakeExportError> {
     let ExportSettings { audit_path, alerts_path, include_logs, output_dir, key_file, key_id } = settings;
-    let key = key::load_file(key_file, "export.key_file")?;
+    let key = read_key(key_file, "export.key_file")?;
     let request = ExportRequest {
         audit: audit_path.clone(),
         alerts: alerts_path.clone(),

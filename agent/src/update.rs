@@ -7,6 +7,7 @@ mod driver;
 mod effects;
 mod journal;
 mod slots;
+mod stage;
 #[cfg(test)]
 mod tests;
 mod transfer;

@@ -18,8 +18,8 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// Time for one answer, unless the call itself waits for hosts.
 const CALL_TIME: Duration = Duration::from_secs(30);
 
-/// A connection to one controller.
-#[derive(Debug)]
+/// A connection to one controller. Clones share it.
+#[derive(Debug, Clone)]
 pub(crate) struct Session {
     route: Route,
     channel: Channel,

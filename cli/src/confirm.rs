@@ -8,14 +8,12 @@ use crate::invocation::{Audience, Invocation};
 
 /// Asks y/N, unless `--yes` was given. `repeat` is the command line that needs no answer.
 pub(crate) fn moderate(invocation: &Invocation, question: &str, yes: Assent, repeat: &str) -> Result<(), Failure> {
-    match (yes, invocation.audience) {
-        (Assent::Given, _) => Ok(()),
-        (Assent::Asked, Audience::Script) => Err(nobody_to_ask(repeat)),
-        (Assent::Asked, Audience::Person) => {
-            let answer = ask(&format!("{question} [y/N] "))?;
-            if matches!(answer.to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(declined()) }
-        }
+    require_answerable(invocation, yes, repeat)?;
+    if yes == Assent::Given {
+        return Ok(());
     }
+    let answer = ask(&format!("{question} [y/N] "))?;
+    if matches!(answer.to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(declined()) }
 }
 
 /// Asks for one of `accepted` to be typed, unless it was given with `--confirm`.
@@ -27,16 +25,22 @@ pub(crate) fn severe(
     repeat: &str,
 ) -> Result<(), Failure> {
     let fits = |text: &str| accepted.iter().any(|word| word.eq_ignore_ascii_case(text));
-    match (given, invocation.audience) {
-        (Some(text), _) if fits(text) => Ok(()),
-        (Some(text), _) => Err(Failure::new(Exit::Usage, format!("--confirm {text} does not name what would be changed"))
+    require_answerable(invocation, Assent::of_flag(given.is_some()), repeat)?;
+    match given {
+        Some(text) if fits(text) => Ok(()),
+        Some(text) => Err(Failure::new(Exit::Usage, format!("--confirm {text} does not name what would be changed"))
             .nothing_changed()
             .fix(repeat)),
-        (None, Audience::Script) => Err(nobody_to_ask(repeat)),
-        (None, Audience::Person) => {
-            let answer = ask(&format!("{question}, or press Enter to leave it: "))?;
-            if fits(&answer) { Ok(()) } else { Err(declined()) }
-        }
+        None if fits(&ask(&format!("{question}, or press Enter to leave it: "))?) => Ok(()),
+        None => Err(declined()),
+    }
+}
+
+/// Ends at once, before anything is asked of the controller, when a question would find nobody to answer it.
+pub(crate) fn require_answerable(invocation: &Invocation, answer: Assent, repeat: &str) -> Result<(), Failure> {
+    match (answer, invocation.audience) {
+        (Assent::Asked, Audience::Script) => Err(nobody_to_ask(repeat)),
+        _ => Ok(()),
     }
 }
 

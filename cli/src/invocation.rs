@@ -87,6 +87,18 @@ impl Invocation {
         Session::open(route, self.timeout).await
     }
 
+    /// The context in use, for questions: the wrong one is the commonest accident. Empty for a stand-in.
+    pub(crate) fn context_name(&self) -> Result<String, Failure> {
+        match &self.target {
+            Target::Context(name) => {
+                let file = contexts_file()?;
+                Ok(Contexts::read(&file)?.choose(name.as_deref(), &file)?.name)
+            }
+            #[cfg(test)]
+            Target::Route(_) => Ok(String::new()),
+        }
+    }
+
     /// The context that was named, if one was.
     pub(crate) fn named_context(&self) -> Option<&str> {
         match &self.target {

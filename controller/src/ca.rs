@@ -109,7 +109,7 @@ impl FleetCa {
     pub fn issue_server(&self, names: &[String], now: Timestamp) -> Result<Issued, CaError> {
         let issue = |source| CaError::Issue { whom: "the controller".into(), source };
         let params = CertificateParams::new(names.to_vec()).map_err(issue)?;
-        let mut params = CertificateParams { subject_alt_names: params.subject_alt_names, ..parameters(Vec::new(), now, SERVER_LIFETIME) };
+        let mut params = parameters(params.subject_alt_names, now, SERVER_LIFETIME);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.distinguished_name.push(DnType::CommonName, "flota-controller");
         self.issue_with_fresh_key(params).map_err(issue)

@@ -1,2 +1,134 @@
-//! Not written yet.
-fn main() {}
+//! `flota-controller`: makes a controller, runs it, adds operators.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use flota_controller::core::SystemClock;
+use flota_controller::init::{self, NewController};
+use flota_controller::run;
+use flota_model::Role;
+
+/// Exit code of a configuration that cannot be used (sysexits.h, EX_USAGE).
+const EXIT_USAGE: u8 = 64;
+
+/// Coordinates a fleet of trading-bot hosts.
+#[derive(Parser)]
+#[command(name = "flota-controller", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Make a data folder: fleet CA, database, settings, first administrator.
+    Init {
+        /// Folder to make; must hold no controller yet.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// Name of the fleet.
+        #[arg(long, default_value = "fleet")]
+        fleet: String,
+        /// DNS name or address under which hosts reach the controller; repeat for more.
+        #[arg(long = "name", required = true)]
+        names: Vec<String>,
+        /// PEM file of the TPM vendors' root certificates whose hosts may enrol.
+        #[arg(long)]
+        ek_roots: PathBuf,
+        /// Where hosts enrol.
+        #[arg(long, default_value = "0.0.0.0:7442")]
+        enrollment_listen: String,
+        /// Where enrolled hosts and operators connect.
+        #[arg(long, default_value = "0.0.0.0:7443")]
+        fleet_listen: String,
+        /// Name of the first administrator.
+        #[arg(long, default_value = "admin")]
+        admin: String,
+    },
+    /// Run the controller of a data folder.
+    Run {
+        /// Its data folder.
+        #[arg(long)]
+        data_dir: PathBuf,
+    },
+    /// Manage operators, on the controller's own machine.
+    Operator {
+        #[command(subcommand)]
+        command: OperatorCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum OperatorCommand {
+    /// Add an operator: writes certificate, key and context to a folder to be handed over.
+    Add {
+        /// The controller's data folder.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// Name, for certificates and the audit log.
+        name: String,
+        /// viewer, operator, approver, security or admin.
+        #[arg(long)]
+        role: Role,
+    },
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    flota_daemon::logging::init("info");
+    flota_daemon::tls::install_provider();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "starting threads");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(execute(arguments.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { error, code }) => {
+            eprintln!("error: {}", flota_daemon::error_chain::chain(&*error));
+            ExitCode::from(code)
+        }
+    }
+}
+
+struct Failure {
+    error: Box<dyn std::error::Error>,
+    code: u8,
+}
+
+impl From<init::InitError> for Failure {
+    fn from(error: init::InitError) -> Self {
+        Self { error: Box::new(error), code: 1 }
+    }
+}
+
+impl From<run::RunError> for Failure {
+    fn from(error: run::RunError) -> Self {
+        let code = if matches!(error, run::RunError::Settings(_)) { EXIT_USAGE } else { 1 };
+        Self { error: Box::new(error), code }
+    }
+}
+
+async fn execute(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Init { data_dir, fleet, names, ek_roots, enrollment_listen, fleet_listen, admin } => {
+            let new = NewController { data_dir, fleet, names, enrollment_listen, fleet_listen, ek_roots, admin };
+            let folder = init::create(&new, &SystemClock).await?;
+            say_operator(&folder);
+            eprintln!("Next:      flota-controller run --data-dir {}", new.data_dir.display());
+        }
+        Command::Run { data_dir } => run::run(&data_dir).await?,
+        Command::Operator { command: OperatorCommand::Add { data_dir, name, role } } => {
+            say_operator(&init::add_operator(&data_dir, &name, role, &SystemClock).await?);
+        }
+    }
+    Ok(())
+}
+
+fn say_operator(folder: &std::path::Path) {
+    eprintln!("Operator:  {} (certificate, key and context; keep the key secret)", folder.display());
+    eprintln!("Use it:    export FLOTA_CONFIG={}", folder.join("contexts.toml").display());
+}

@@ -1,0 +1,225 @@
+//! Walks every state that can be reached, tries every event on it, and holds `docs/agent-states.md` against that.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use flota_engine::{Cause, Effect, Event, Installed, Phase, Rejected, State, report, step};
+use flota_model::release::ReleaseRef;
+use flota_model::update::{DesiredState, Direction, Goal};
+use flota_model::{Digest, Generation, RolloutId};
+
+/// Generations are few here; three show everything that their order can do.
+const GENERATIONS: u64 = 3;
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Answer {
+    /// Another stage, or the same one again, with something to do.
+    Goes(&'static str),
+    /// Kept for the next rest.
+    Remembered,
+    /// Nothing changes; what was under way is done again.
+    Again,
+    /// Nothing changes.
+    Ignored,
+    Stale,
+    Conflict,
+}
+
+type Table = BTreeMap<&'static str, BTreeMap<&'static str, BTreeSet<Answer>>>;
+
+#[test]
+fn the_documented_table_is_the_one_in_force() {
+    let document = document(&table());
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/agent-states.md"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, &document).unwrap();
+    }
+    let documented = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(documented == document, "docs/agent-states.md is out of date: run this test with UPDATE_GOLDEN=1");
+}
+
+#[test]
+fn every_stage_is_reached_and_has_a_way_out_for_every_effect_of_its_own() {
+    let table = table();
+    let all = [
+        "committed", "offered", "preflight", "downloading", "unpacking", "staged", "exporting", "armed", "switching",
+        "probation", "switching_back", "fallback_probation", "rolled_back", "refused", "safe_hold_stopping", "safe_hold",
+    ];
+    assert_eq!(table.keys().copied().collect::<BTreeSet<_>>(), all.into_iter().collect());
+    for (stage, row) in &table {
+        assert!(row.contains_key("restarted"), "{stage} does not survive a restart");
+        assert!(row.contains_key("a newer install") && row.contains_key("a newer stay"), "{stage} ignores a goal");
+    }
+}
+
+/// What every event does in every stage, over all states that can be reached; what has no meaning is left out.
+fn table() -> Table {
+    let mut table = Table::new();
+    let mut seen = BTreeSet::new();
+    let first = Installed::from(&release(0));
+    let mut open: VecDeque<State> = [State::new(None), State::new(Some(first))].into();
+    while let Some(state) = open.pop_front() {
+        if !seen.insert(essence(&state)) {
+            continue;
+        }
+        for (label, event) in events(&state) {
+            let answer = match step(&state, &event) {
+                Ok((next, effects)) => {
+                    let answer = answer(&state, &next, &effects);
+                    open.push_back(next);
+                    answer
+                }
+                Err(Rejected::Stale { .. }) => Answer::Stale,
+                Err(Rejected::Conflict { .. }) => Answer::Conflict,
+                Err(Rejected::Unexpected { .. }) => continue,
+            };
+            table.entry(state.phase().name()).or_default().entry(label).or_default().insert(answer);
+        }
+    }
+    table
+}
+
+fn answer(before: &State, after: &State, effects: &[Effect]) -> Answer {
+    if before == after {
+        return if effects.is_empty() { Answer::Ignored } else { Answer::Again };
+    }
+    if before.waiting() != after.waiting() && after.waiting().is_some() {
+        return Answer::Remembered;
+    }
+    Answer::Goes(after.phase().name())
+}
+
+/// A state without its counters and sentences, which decide nothing.
+fn essence(state: &State) -> String {
+    let attempt = match state.phase() {
+        Phase::Downloading { attempt, .. }
+        | Phase::Exporting { attempt, .. }
+        | Phase::Switching { attempt, .. }
+        | Phase::Probation { attempt, .. } => *attempt,
+        _ => 0,
+    };
+    let held = report(state).detail.contains("safe-hold");
+    format!(
+        "{} {:?} {attempt} {:?} {:?} {:?} {:?} {:?} {held}",
+        state.phase().name(),
+        state.phase().target().map(|target| target.digest.short()),
+        state.accepted().map(|desired| (desired.generation, desired.goal.clone())),
+        state.waiting().map(|desired| (desired.generation, desired.goal.clone())),
+        state.running().map(|installed| installed.digest.short()),
+        state.previous().map(|installed| installed.digest.short()),
+        state.denied().keys().map(Digest::short).collect::<Vec<_>>(),
+    )
+}
+
+fn release(name: u8) -> ReleaseRef {
+    ReleaseRef { digest: Digest::of(&[name]), version: format!("{name}.0"), size: 1 }
+}
+
+/// Every event, with what it is called in the table.
+fn events(state: &State) -> Vec<(&'static str, Event)> {
+    let why = || "a reason".to_owned();
+    let current = state.running().cloned();
+    let mut events: Vec<_> = [
+        Event::Proceed,
+        Event::Restarted { current },
+        Event::PreflightPassed,
+        Event::PreflightFailed { why: why() },
+        Event::Downloaded,
+        Event::DownloadFailed { why: why(), cause: Cause::Transient },
+        Event::DownloadFailed { why: why(), cause: Cause::Permanent },
+        Event::Staged,
+        Event::StageFailed { why: why() },
+        Event::Exported,
+        Event::ExportFailed { why: why(), cause: Cause::Transient },
+        Event::ExportFailed { why: why(), cause: Cause::Permanent },
+        Event::Switched,
+        Event::SwitchFailed { why: why() },
+        Event::Healthy,
+        Event::Unhealthy { why: why() },
+        Event::SwitchedBack,
+        Event::SwitchBackFailed { why: why() },
+        Event::FallbackHealthy,
+        Event::FallbackUnhealthy { why: why() },
+        Event::BotStopped,
+        Event::StopFailed { why: why() },
+    ]
+    .into_iter()
+    .map(|event| (event.name(), event))
+    .collect();
+    let newest = state.waiting().or(state.accepted()).map(|desired| desired.generation);
+    let installs = [0, 1].map(|name| Goal::Install { release: release(name), intent: Direction::Forward });
+    for generation in (1..=GENERATIONS).filter_map(Generation::new) {
+        for goal in installs.iter().cloned().chain([Goal::Stay]) {
+            let label = match (&goal, Some(generation).cmp(&newest)) {
+                (_, std::cmp::Ordering::Less) => "an older goal",
+                (_, std::cmp::Ordering::Equal) => "the same generation",
+                (Goal::Install { .. }, _) => "a newer install",
+                (Goal::Stay, _) => "a newer stay",
+            };
+            events.push((label, Event::Desired(DesiredState { generation, goal, rollout: RolloutId::new(1) })));
+        }
+    }
+    events
+}
+
+fn document(table: &Table) -> String {
+    let mut text = String::from(
+        "# States of an update on a host\n\n\
+         Written by the test `the_documented_table_is_the_one_in_force` of `flota-engine`, from every state that can be \
+         reached.\nTo change it, change the engine and run `UPDATE_GOLDEN=1 cargo nextest run -p flota-engine`.\n\n\
+         The diagram leaves out goals and restarts, which the table has.\n\n```mermaid\nstateDiagram-v2\n",
+    );
+    for ((from, to), labels) in edges(table) {
+        let _ = writeln!(text, "    {from} --> {to}: {}", labels.join(" / "));
+    }
+    text.push_str("```\n\n");
+    for (stage, row) in table {
+        let _ = writeln!(text, "## {stage}\n\n| event | what follows |\n|---|---|");
+        for (event, answers) in row {
+            let answers: Vec<_> = answers.iter().map(|answer| say(stage, answer)).collect();
+            let _ = writeln!(text, "| {event} | {} |", answers.join(", or "));
+        }
+        text.push('\n');
+    }
+    text.push_str("Every other event is refused as unexpected, and changes nothing.\n");
+    text
+}
+
+fn edges(table: &Table) -> BTreeMap<(&'static str, &'static str), Vec<&'static str>> {
+    let mut edges = BTreeMap::<_, Vec<_>>::new();
+    for (stage, row) in table {
+        for (event, answers) in row {
+            let is_outcome = !event.contains("newer") && *event != "restarted" && *event != "the same generation";
+            for answer in answers {
+                if let Answer::Goes(to) = answer
+                    && is_outcome
+                    && !(*event == "proceed" && table[stage].contains_key("an older goal") && rests(stage))
+                {
+                    edges.entry((*stage, *to)).or_default().push(*event);
+                }
+            }
+        }
+    }
+    for stage in ["committed", "rolled_back", "refused", "safe_hold"] {
+        edges.entry((stage, "offered")).or_default().push("a newer install");
+    }
+    edges
+}
+
+fn rests(stage: &str) -> bool {
+    matches!(stage, "committed" | "rolled_back" | "refused" | "safe_hold")
+}
+
+fn say(stage: &str, answer: &Answer) -> String {
+    match answer {
+        Answer::Goes(to) if *to == stage => format!("`{to}` again"),
+        Answer::Goes(to) => format!("`{to}`"),
+        Answer::Remembered => "remembered for the next rest".to_owned(),
+        Answer::Again => "done again".to_owned(),
+        Answer::Ignored => "nothing: it is known".to_owned(),
+        Answer::Stale => "refused as stale".to_owned(),
+        Answer::Conflict => "refused as a contradiction".to_owned(),
+    }
+}

@@ -1,0 +1,253 @@
+//! Owns the state: takes events in, writes the state down, acts, and tells where the host stands.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flota_daemon::error_chain::chain;
+use flota_daemon::lifecycle::Lifecycle;
+use flota_engine::{Effect, Event, Phase, Rejected, State, report, step};
+use flota_model::update::{DesiredState, UpdateReport};
+use flota_procedures::checklist::{Outcome, Procedure, Proof};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::effects::{ExportMade, Host, present};
+use super::journal::{Journal, JournalError};
+use super::slots::{SlotError, Slots};
+use super::transfer::Transfer;
+use crate::procedures::{self, Environment};
+use crate::settings::Settings;
+
+/// Goals that may wait for the updater. They supersede each other, so more would only be older.
+const WAITING_GOALS: usize = 4;
+/// Export records that may wait for the session; the next update waits when they are not taken.
+const WAITING_EXPORTS: usize = 16;
+/// Pause before the state is written again after that failed. A full disk does not empty in a second.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(5);
+
+/// The task that brings the host to what is wanted of it.
+pub struct Updater {
+    state: State,
+    journal: Arc<Journal>,
+    host: Arc<Host>,
+    wants: mpsc::Receiver<Want>,
+    reports: watch::Sender<UpdateReport>,
+    /// The effect that the state waits for, under way.
+    work: Option<(Effect, Pin<Box<dyn Future<Output = Event> + Send>>)>,
+}
+
+/// Speaks to the updater; may be cloned.
+#[derive(Debug, Clone)]
+pub struct UpdaterHandle {
+    wants: mpsc::Sender<Want>,
+    reports: watch::Receiver<UpdateReport>,
+}
+
+/// Why there is no updater.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The journal cannot be used.
+    #[error("opening the update journal")]
+    Journal(#[from] JournalError),
+    /// The releases cannot be used.
+    #[error("looking at the installed releases")]
+    Slots(#[from] SlotError),
+}
+
+/// Why a goal was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum WantError {
+    /// It is stale, or contradicts what was said before.
+    #[error("the goal was refused")]
+    Rejected(#[from] Rejected),
+    /// The agent is stopping.
+    #[error("the updater has stopped")]
+    Stopped,
+}
+
+#[derive(Debug)]
+struct Want {
+    desired: DesiredState,
+    answer: oneshot::Sender<Result<(), Rejected>>,
+}
+
+impl Updater {
+    /// Opens the journal and starts the updater, which first finishes what a crash interrupted.
+    ///
+    /// The receiver gets a record of each security export that was made and uploaded; whoever takes it tells the
+    /// controller. It must be read: updates wait when 16 records do.
+    pub fn spawn(
+        settings: Arc<Settings>,
+        environment: Environment,
+        transfer: Arc<dyn Transfer>,
+        lifecycle: &Lifecycle,
+    ) -> Result<(UpdaterHandle, mpsc::Receiver<ExportMade>), SpawnError> {
+        let (updater, handle, exports) = Self::open(settings, environment, transfer)?;
+        let stopping = lifecycle.stopping();
+        lifecycle.spawn_vital("updater", async move {
+            // Dropped wherever it is: the journal knows how to go on.
+            tokio::select! {
+                () = stopping.cancelled() => {}
+                () = updater.run() => {}
+            }
+        });
+        Ok((handle, exports))
+    }
+
+    pub(super) fn open(
+        settings: Arc<Settings>,
+        environment: Environment,
+        transfer: Arc<dyn Transfer>,
+    ) -> Result<(Self, UpdaterHandle, mpsc::Receiver<ExportMade>), SpawnError> {
+        let (journal, state) = Journal::open(&settings.state_dir)?;
+        let slots = Slots::open(&settings.root)?;
+        // A host without a journal is what its `current` says it is.
+        let state = match state {
+            Some(state) => state,
+            None => State::new(slots.current()?),
+        };
+        let (wants_in, wants) = mpsc::channel(WAITING_GOALS);
+        let (exports_in, exports) = mpsc::channel(WAITING_EXPORTS);
+        let (reports, watched) = watch::channel(report(&state));
+        let host = Arc::new(Host::new(settings, environment, transfer, slots, exports_in));
+        let updater = Self { state, journal: Arc::new(journal), host, wants, reports, work: None };
+        Ok((updater, UpdaterHandle { wants: wants_in, reports: watched }, exports))
+    }
+
+    /// Runs until every handle is gone and nothing is under way.
+    pub(super) async fn run(mut self) {
+        self.begin().await;
+        while self.turn().await {}
+    }
+
+    /// Takes up what an earlier life left.
+    pub(super) async fn begin(&mut self) {
+        let current = self.host.slots.current();
+        let current = current.unwrap_or_else(|error| {
+            tracing::error!(error = chain(&error), "what `current` names is unknown; going by the journal");
+            self.state.running().cloned()
+        });
+        // No state rejects it.
+        let _ = self.apply(&Event::Restarted { current }).await;
+    }
+
+    /// Waits for one event and lets it happen; false when there will be no more.
+    pub(super) async fn turn(&mut self) -> bool {
+        let event = match &mut self.work {
+            Some((_, outcome)) => tokio::select! {
+                event = outcome => event,
+                Some(want) = self.wants.recv() => {
+                    self.receive(want).await;
+                    return true;
+                }
+            },
+            None => match self.wants.recv().await {
+                Some(want) => {
+                    self.receive(want).await;
+                    return true;
+                }
+                None => return false,
+            },
+        };
+        self.work = None;
+        if let Err(rejected) = self.apply(&event).await {
+            tracing::error!(error = %rejected, "an effect ended in a state that does not know it");
+        }
+        true
+    }
+
+    /// The state, for tests.
+    #[cfg(test)]
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    async fn receive(&mut self, Want { desired, answer }: Want) {
+        let generation = desired.generation.number();
+        let outcome = self.apply(&Event::Desired(desired)).await;
+        if let Err(rejected) = &outcome {
+            tracing::warn!(generation, error = %rejected, "a goal was refused");
+        }
+        // Whoever asked may be gone.
+        let _ = answer.send(outcome);
+    }
+
+    /// Decides, writes down, then acts; in this order.
+    async fn apply(&mut self, event: &Event) -> Result<(), Rejected> {
+        let (next, effects) = step(&self.state, event)?;
+        if next != self.state {
+            self.write_down(&next).await;
+            tracing::info!(event = event.name(), phase = next.phase().name(), detail = next.detail(), "update");
+            self.keep_outcome(&next).await;
+            self.state = next;
+        }
+        for effect in effects {
+            self.act(effect).await;
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self, effect: Effect) {
+        match effect {
+            Effect::Report => {
+                self.reports.send_replace(report(&self.state));
+            }
+            Effect::Cleanup { keep } => {
+                // Whatever was under way is over; its files go.
+                self.work = None;
+                self.host.sweep(keep).await;
+            }
+            work if self.work.as_ref().is_some_and(|(under_way, _)| *under_way == work) => {}
+            work => {
+                let (host, effect) = (Arc::clone(&self.host), work.clone());
+                self.work = Some((work, Box::pin(async move { host.perform(&effect).await })));
+            }
+        }
+    }
+
+    /// Returns once the state is on disk. As long as it is not, nothing may be done, so there is nothing else to do.
+    async fn write_down(&self, state: &State) {
+        loop {
+            let (journal, state) = (Arc::clone(&self.journal), state.clone());
+            match tokio::task::spawn_blocking(move || journal.write(&state)).await {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => tracing::error!(error = chain(&error), "the update state cannot be written; waiting"),
+                Err(error) => tracing::error!(error = chain(&error), "the update state was not written; trying again"),
+            }
+            tokio::time::sleep(JOURNAL_PAUSE).await;
+        }
+    }
+
+    /// Tells the checklist of an update that has ended after it changed something.
+    async fn keep_outcome(&self, next: &State) {
+        let outcome = match (self.state.phase(), next.phase()) {
+            (Phase::Probation { .. }, Phase::Committed) => Outcome::Passed,
+            (Phase::SwitchingBack { .. } | Phase::FallbackProbation { .. }, rest) if rest.target().is_none() => {
+                Outcome::Failed
+            }
+            _ => return,
+        };
+        let proof = next.accepted().map(|desired| Proof::Record { id: desired.rollout.to_string() });
+        let settings = Arc::clone(&self.host.settings);
+        let kept = tokio::task::spawn_blocking(move || {
+            procedures::keep(&settings.root, Procedure::Update, present(), outcome, proof);
+        });
+        // A panic in there was reported by the runtime, and the update stands.
+        let _ = kept.await;
+    }
+}
+
+impl UpdaterHandle {
+    /// Tells the updater what is wanted; returns once that is on disk, or with why it is not taken.
+    pub async fn want(&self, desired: DesiredState) -> Result<(), WantError> {
+        let (answer, answered) = oneshot::channel();
+        self.wants.send(Want { desired, answer }).await.map_err(|_| WantError::Stopped)?;
+        Ok(answered.await.map_err(|_| WantError::Stopped)??)
+    }
+
+    /// Where the host stands, newest first and only: reports in between may be missed, their sequence tells.
+    pub fn reports(&self) -> watch::Receiver<UpdateReport> {
+        self.reports.clone()
+    }
+}

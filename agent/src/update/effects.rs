@@ -1,0 +1,326 @@
+//! Performs the engine's effects on the host. Each may be interrupted anywhere and performed again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use flota_daemon::error_chain::chain;
+use flota_engine::{Cause, Effect, Event};
+use flota_model::release::ReleaseRef;
+use flota_model::{Digest, RolloutId};
+use flota_procedures::health::Status;
+use tokio::sync::{Mutex, mpsc};
+
+use super::bot::{Bot, BotError};
+use super::slots::Slots;
+use super::stage;
+use super::transfer::Transfer;
+use crate::procedures::{self, Environment, ExportFile};
+use crate::settings::{ExchangeCheck, Settings, SickStart};
+
+/// First pause before a transfer is tried again; it doubles from there.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// Longest such pause. [`flota_engine::MAX_TRANSFER_ATTEMPTS`] of them outlast an hour.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Free space that an update needs, in sizes of the package: the package, what it unpacks to, and as much again.
+const SPACE_FACTOR: u64 = 4;
+/// Free space that must be left to the bot and its logs, in bytes.
+const SPACE_RESERVE: u64 = 64 << 20;
+
+/// A security export that was made before an update and is safe at the controller as a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportMade {
+    /// SHA-256 of the bundle.
+    pub blob: Digest,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// Audit entries in it.
+    pub audit_entries: u64,
+    /// Alert entries in it.
+    pub alert_entries: u64,
+    /// `ok`, or `partial` when a log could not be read.
+    pub status: &'static str,
+    /// Name of the key that signed it; empty if it has none.
+    pub key_id: String,
+    /// The rollout before whose update it was made.
+    pub rollout: Option<RolloutId>,
+}
+
+/// The host, as far as an update touches it.
+pub(super) struct Host {
+    pub(super) settings: Arc<Settings>,
+    pub(super) environment: Environment,
+    pub(super) transfer: Arc<dyn Transfer>,
+    pub(super) slots: Slots,
+    bot: Bot,
+    exports: mpsc::Sender<ExportMade>,
+    /// The export of this update, so that trying its upload again does not write another.
+    taken: Mutex<Option<(Digest, ExportFile)>>,
+    /// Held by work on the disk, which goes on after its future was dropped; whatever comes next waits for it.
+    disk: Arc<Mutex<()>>,
+}
+
+impl Host {
+    pub(super) fn new(
+        settings: Arc<Settings>,
+        environment: Environment,
+        transfer: Arc<dyn Transfer>,
+        slots: Slots,
+        exports: mpsc::Sender<ExportMade>,
+    ) -> Self {
+        let bot = Bot::new(&settings.bot, &settings.root, &settings.state_dir);
+        let (taken, disk) = (Mutex::new(None), Arc::new(Mutex::new(())));
+        Self { settings, environment, transfer, slots, bot, exports, taken, disk }
+    }
+
+    /// Performs work and says what came of it. What has no outcome is [`Self::sweep`]'s or the driver's.
+    pub(super) async fn perform(&self, effect: &Effect) -> Event {
+        match effect {
+            Effect::Preflight(release) => match self.preflight(release).await {
+                Ok(()) => Event::PreflightPassed,
+                Err(why) => Event::PreflightFailed { why },
+            },
+            Effect::Download { release, attempt } => match self.download(release, *attempt).await {
+                Ok(()) => Event::Downloaded,
+                Err((why, cause)) => Event::DownloadFailed { why, cause },
+            },
+            Effect::Stage(release) => match self.stage(release).await {
+                Ok(()) => Event::Staged,
+                Err(why) => Event::StageFailed { why },
+            },
+            Effect::Export { release, rollout, attempt } => match self.export(release, *rollout, *attempt).await {
+                Ok(()) => Event::Exported,
+                Err((why, cause)) => Event::ExportFailed { why, cause },
+            },
+            Effect::Switch { to, attempt: _ } => match self.switch(Some(*to)).await {
+                Ok(()) => Event::Switched,
+                Err(why) => Event::SwitchFailed { why },
+            },
+            Effect::CheckHealth { of: _ } => match self.watch(self.settings.update.exchange_check).await {
+                Ok(()) => Event::Healthy,
+                Err(why) => Event::Unhealthy { why },
+            },
+            Effect::SwitchBack { to } => match self.switch(*to).await {
+                Ok(()) => Event::SwitchedBack,
+                Err(why) => Event::SwitchBackFailed { why },
+            },
+            // An exchange that is down is no reason to stop a bot that is well.
+            Effect::CheckFallbackHealth { of: _ } => match self.watch(ExchangeCheck::Skipped).await {
+                Ok(()) => Event::FallbackHealthy,
+                Err(why) => Event::FallbackUnhealthy { why },
+            },
+            Effect::StopBot => match self.bot.stop().await {
+                Ok(()) => Event::BotStopped,
+                Err(error) => Event::StopFailed { why: chain(&error) },
+            },
+            Effect::Proceed | Effect::Cleanup { .. } | Effect::Report => Event::Proceed,
+        }
+    }
+
+    /// Removes what no update needs any more. What cannot be removed is tried again at the next rest.
+    pub(super) async fn sweep(&self, keep: Vec<Digest>) {
+        let (slots, downloads) = (self.slots.clone(), stage::downloads(&self.settings));
+        let swept = self.on_disk(move || {
+            stage::discard(&downloads)?;
+            slots.sweep(&keep).map_err(|error| chain(&error))
+        });
+        if let Err(error) = swept.await {
+            tracing::warn!(error, "what no update needs any more could not be removed");
+        }
+        *self.taken.lock().await = None;
+    }
+
+    async fn preflight(&self, release: &ReleaseRef) -> Result<(), String> {
+        let (slots, root, size) = (self.slots.clone(), self.settings.root.clone(), release.size);
+        let current = self
+            .on_disk(move || {
+                space_for(&root, size)?;
+                slots.current().map_err(|error| chain(&error))
+            })
+            .await?;
+        let update = &self.settings.update;
+        if current.is_none() || update.sick_start == SickStart::Allowed {
+            return Ok(());
+        }
+        let healthy = self.bot.health().await;
+        healthy.map_err(|error| format!("the bot is not healthy before its update: {}", chain(&error)))?;
+        self.exchange(update.exchange_check).await.map_err(|why| format!("before the update, {why}"))
+    }
+
+    async fn download(&self, release: &ReleaseRef, attempt: u32) -> Result<(), (String, Cause)> {
+        tokio::time::sleep(pause_before(attempt)).await;
+        let permanent = |why| (why, Cause::Permanent);
+        let parcel = stage::Parcel::of(&self.settings, release);
+        let (slots, begun, digest) = (self.slots.clone(), parcel.clone(), release.digest);
+        let is_here = self.on_disk(move || Ok(slots.contains(digest) || begun.prepare()?)).await.map_err(permanent)?;
+        if is_here {
+            return Ok(());
+        }
+        let fetched = self.transfer.fetch(release, parcel.partial()).await;
+        fetched.map_err(|error| (chain(&error), error.cause()))?;
+        // Damage on the way is mended by fetching again; the damaged file is gone by then.
+        self.on_disk(move || parcel.complete()).await.map_err(|why| (why, Cause::Transient))
+    }
+
+    async fn stage(&self, release: &ReleaseRef) -> Result<(), String> {
+        let (settings, slots, release) = (self.settings.clone(), self.slots.clone(), release.clone());
+        self.on_disk(move || stage::stage(&settings, &slots, &release).map_err(|error| chain(&error))).await
+    }
+
+    async fn export(
+        &self,
+        release: &ReleaseRef,
+        rollout: Option<RolloutId>,
+        attempt: u32,
+    ) -> Result<(), (String, Cause)> {
+        tokio::time::sleep(pause_before(attempt)).await;
+        let taken = self.taken.lock().await.clone().filter(|(before, _)| *before == release.digest);
+        let file = match taken {
+            Some((_, file)) => file,
+            None => {
+                let settings = self.settings.clone();
+                let take = move || procedures::take_export(&settings, present()).map_err(|error| chain(&error));
+                let file = self.on_disk(take).await.map_err(|why| (why, Cause::Permanent))?;
+                *self.taken.lock().await = Some((release.digest, file.clone()));
+                file
+            }
+        };
+        let uploaded = self.transfer.upload(&file.path, file.digest, file.size).await;
+        uploaded.map_err(|error| (chain(&error), error.cause()))?;
+        let gone = |_| ("nobody keeps the record of the export".to_owned(), Cause::Permanent);
+        self.exports.send(made(&file, rollout)).await.map_err(gone)
+    }
+
+    /// Stops the bot, moves `current`, starts the bot. A bot that does not stop is not joined by a second one.
+    async fn switch(&self, to: Option<Digest>) -> Result<(), String> {
+        let failed = |error: BotError| chain(&error);
+        self.bot.stop().await.map_err(failed)?;
+        let slots = self.slots.clone();
+        let moved = self.on_disk(move || {
+            let moved = to.map_or_else(|| slots.unpoint(), |digest| slots.point(digest));
+            moved.map_err(|error| chain(&error))
+        });
+        moved.await?;
+        match to {
+            Some(_) => self.bot.start().await.map_err(failed),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks until the bot was healthy so many times in a row, and the exchange answers; not longer than probation.
+    async fn watch(&self, exchange: ExchangeCheck) -> Result<(), String> {
+        let limit = self.settings.update.probation;
+        let mut last = "it never answered".to_owned();
+        match tokio::time::timeout(limit, self.watch_without_end(exchange, &mut last)).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(format!("not healthy within {} s: {last}", limit.as_secs())),
+        }
+    }
+
+    async fn watch_without_end(&self, exchange: ExchangeCheck, last: &mut String) {
+        let update = &self.settings.update;
+        let mut in_a_row = 0;
+        loop {
+            match self.bot.health().await {
+                Ok(()) => in_a_row += 1,
+                Err(error) => {
+                    in_a_row = 0;
+                    *last = chain(&error);
+                }
+            }
+            if in_a_row >= update.health_polls.get() {
+                match self.exchange(exchange).await {
+                    Ok(()) => return,
+                    Err(why) => *last = why,
+                }
+            }
+            tokio::time::sleep(update.health_interval).await;
+        }
+    }
+
+    async fn exchange(&self, check: ExchangeCheck) -> Result<(), String> {
+        if check == ExchangeCheck::Skipped || self.settings.health.is_none() {
+            return Ok(());
+        }
+        match procedures::check_exchange(&self.settings, &[], &self.environment, &present).await {
+            // Degraded is slow or near a limit: it trades, and no release is to blame.
+            Ok(report) if report.overall() < Status::Unavailable => Ok(()),
+            Ok(report) => {
+                let failed = report.results().iter().filter(|result| result.status() == Status::Unavailable);
+                let failed: Vec<_> = failed.map(|result| result.name().name()).collect();
+                Err(format!("the exchange check failed: {}", failed.join(", ")))
+            }
+            Err(error) => Err(format!("the exchange could not be checked: {}", chain(&error))),
+        }
+    }
+
+    /// Runs what blocks, after whatever still runs from before.
+    async fn on_disk<T, F>(&self, work: F) -> Result<T, String>
+    where
+        T: Send + 'static,
+        F: FnOnce() -> Result<T, String> + Send + 'static,
+    {
+        let turn = self.disk.clone().lock_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            let done = work();
+            drop(turn);
+            done
+        });
+        done.await.unwrap_or_else(|_| Err("the agent failed while it worked on the disk; see its log".to_owned()))
+    }
+}
+
+/// The present, in the type of the procedures.
+pub(super) fn present() -> jiff::Timestamp {
+    jiff::Timestamp::from_microsecond(flota_daemon::present()).unwrap_or_default()
+}
+
+fn pause_before(attempt: u32) -> Duration {
+    match attempt {
+        0 | 1 => Duration::ZERO,
+        // Beyond 2^16 the longest pause is reached long since.
+        more => FIRST_PAUSE.saturating_mul(1 << (more - 2).min(16)).min(LONGEST_PAUSE),
+    }
+}
+
+fn space_for(root: &Path, size: u64) -> Result<(), String> {
+    let volume = rustix::fs::statvfs(root).map_err(|errno| format!("asking for free space on {}: {errno}", root.display()))?;
+    let free = volume.f_bavail.saturating_mul(volume.f_frsize);
+    let needed = size.saturating_mul(SPACE_FACTOR).saturating_add(SPACE_RESERVE);
+    if free >= needed {
+        return Ok(());
+    }
+    let root: PathBuf = root.to_owned();
+    Err(format!("not enough free space on {}: {} MiB needed, {} MiB free", root.display(), needed >> 20, free >> 20))
+}
+
+fn made(file: &ExportFile, rollout: Option<RolloutId>) -> ExportMade {
+    let ExportFile { path: _, digest, size, report } = file;
+    ExportMade {
+        blob: *digest,
+        size: *size,
+        audit_entries: report.audit_entries(),
+        alert_entries: report.alert_entries().unwrap_or(0),
+        status: report.status().name(),
+        key_id: report.signature().key_id().unwrap_or_default().to_owned(),
+        rollout,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_minute() {
+        let pauses: Vec<_> = [1, 2, 3, 4, 9, 100, u32::MAX].map(pause_before).iter().map(Duration::as_millis).collect();
+        assert_eq!(pauses, [0, 500, 1000, 2000, 60_000, 60_000, 60_000]);
+    }
+
+    #[test]
+    fn space_is_asked_of_the_volume() {
+        assert_eq!(space_for(Path::new("/"), 0), Ok(()));
+        let why = space_for(Path::new("/"), u64::MAX).unwrap_err();
+        assert!(why.starts_with("not enough free space on /"), "{why}");
+    }
+}

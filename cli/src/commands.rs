@@ -1,0 +1,41 @@
+//! The verbs: ask the controller, print the answer, end with a number.
+
+use crate::args::Command;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::invocation::Invocation;
+
+pub(crate) mod attest;
+pub(crate) mod audit;
+pub(crate) mod context;
+pub(crate) mod export;
+pub(crate) mod health;
+pub(crate) mod help;
+pub(crate) mod host;
+pub(crate) mod release;
+pub(crate) mod rollout;
+pub(crate) mod token;
+
+mod download;
+mod upload;
+
+#[cfg(test)]
+mod tests;
+
+/// Runs one command.
+pub(crate) async fn run(invocation: &Invocation, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Host(command) => host::run(invocation, command).await,
+        Command::Token(command) => token::run(invocation, command).await,
+        Command::Export(command) => export::run(invocation, command).await,
+        Command::Health(command) => health::run(invocation, command).await,
+        Command::Attest(command) => attest::run(invocation, command).await,
+        Command::Release(command) => release::run(invocation, command).await,
+        Command::Rollout(command) => rollout::run(invocation, command).await,
+        Command::Audit(command) => audit::run(invocation, command).await,
+        Command::Context(command) => context::run(invocation, command),
+        Command::Completions(args) => help::completions(invocation, &args),
+        Command::Help(args) => help::help(invocation, &args),
+        Command::Version => help::version(invocation),
+    }
+}

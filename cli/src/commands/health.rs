@@ -1,0 +1,227 @@
+//! `flota health`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use flota_model::Timestamp;
+use flota_proto::v1::{HostHealth, RunTaskRequest, ShowHealthRequest, Task};
+use serde_json::Value;
+
+use super::export::{finish, print_tasks};
+use crate::args::{Filter, Targets};
+use crate::exit::Exit;
+use crate::failure::{Failure, Stake};
+use crate::invocation::Invocation;
+use crate::output::signs::Sign;
+use crate::output::table::{Cell, Table};
+use crate::output::text::count;
+use crate::output::{Listing, Style, time};
+use crate::wait::{self, Waited};
+
+/// Verbs on health.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HealthCommand {
+    /// Have hosts check their exchanges now
+    ///
+    /// Ends with 0 if all are healthy, 1 if one is not, 3 if those that answered are and some did not answer.
+    Run(Run),
+    /// Show the newest report of each host, check by check
+    Show(Show),
+}
+
+/// `flota health run`
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    targets: Targets,
+    /// Only this check; may be given more than once
+    #[arg(long = "check", value_name = "NAME")]
+    checks: Vec<String>,
+    /// How long hosts may take
+    #[arg(long, value_name = "DURATION", value_parser = time::parse_duration, default_value = "2m")]
+    within: Duration,
+    /// Print the tasks and do not wait for them
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// `flota health show`
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    #[command(flatten)]
+    filter: Filter,
+    /// Only this host, by name
+    #[arg(value_name = "HOST", conflicts_with = "selector")]
+    host: Option<flota_model::HostName>,
+}
+
+/// Runs one of them.
+pub(crate) async fn run(invocation: &Invocation, command: HealthCommand) -> Result<Exit, Failure> {
+    match command {
+        HealthCommand::Run(args) => check(invocation, args).await,
+        HealthCommand::Show(args) => show(invocation, args).await,
+    }
+}
+
+async fn check(invocation: &Invocation, args: Run) -> Result<Exit, Failure> {
+    let chosen = args.targets.choose("flota health run")?;
+    let mut session = invocation.session().await?;
+    let request = RunTaskRequest {
+        selector: chosen.selector,
+        all_hosts: chosen.all,
+        hosts: chosen.hosts,
+        checks: args.checks,
+        reason: String::new(),
+        timeout_seconds: u32::try_from(args.within.as_secs()).unwrap_or(u32::MAX).max(1),
+    };
+    let answer = session.health().run(session.ask(request)).await;
+    let tasks = answer.map_err(|status| Failure::of_status(&status, Stake::Repeatable))?.into_inner().tasks;
+    wait::none_chosen(&tasks)?;
+    if args.no_wait {
+        print_tasks(invocation, &tasks)?;
+        invocation.out.talk(&format!("{} asked.  Later: flota health show", count(tasks.len(), "host")));
+        return Ok(Exit::Good);
+    }
+    let Waited { tasks, cut } = wait::until_done(invocation, &mut session, tasks).await?;
+    let judged = judged(&tasks);
+    finish(invocation, &tasks, cut.unwrap_or(judged), "flota health show")
+}
+
+/// A host known to be ill weighs more than one that did not answer.
+fn judged(tasks: &[Task]) -> Exit {
+    let healthy = |task: &Task| task.state == "done" && task.health == "healthy";
+    let silent = |task: &Task| task.state == "expired";
+    match (tasks.iter().all(healthy), tasks.iter().all(silent)) {
+        (true, _) => Exit::Good,
+        (false, true) => Exit::Bad,
+        (false, false) if tasks.iter().all(|task| healthy(task) || silent(task)) => Exit::Partial,
+        (false, false) => Exit::Bad,
+    }
+}
+
+async fn show(invocation: &Invocation, args: Show) -> Result<Exit, Failure> {
+    let session = invocation.session().await?;
+    let selector = args.host.as_ref().map_or_else(|| args.filter.text(), |host| format!("host={host}"));
+    let answer = session.health().show(session.ask(ShowHealthRequest { selector })).await;
+    let hosts = answer.map_err(|status| Failure::of_status(&status, Stake::Reads))?.into_inner().hosts;
+    if hosts.is_empty() {
+        invocation.out.talk("no health reports.  Check now: flota health run --all");
+    }
+    let listing = Listing {
+        kind: "HostHealth",
+        items: &hosts,
+        columns: &COLUMNS,
+        row,
+        name: |health: &HostHealth| &health.host_name,
+    };
+    let now = invocation.now();
+    invocation.out.listing(&listing, |style| table(&hosts, now, style))?;
+    Ok(Exit::Good)
+}
+
+const COLUMNS: [&str; 4] = ["host", "overall", "at", "host_id"];
+
+fn row(health: &HostHealth) -> Vec<String> {
+    let HostHealth { host_id, host_name, overall, at, .. } = health.clone();
+    vec![host_name, overall, at, host_id]
+}
+
+fn table(hosts: &[HostHealth], now: Timestamp, style: Style) -> String {
+    let mut table = Table::new(["HOST", "HEALTH", "AGE", "CHECK", "STATE", "LATENCY", "DETAILS"]).right(2).right(5);
+    for health in hosts {
+        let age = if health.at.is_empty() { String::new() } else { time::ago(&health.at, now) };
+        let overall = Cell::signed(sign(&health.overall), &health.overall);
+        let checks = checks(&health.report_json);
+        if checks.is_empty() {
+            table.row_of(vec![Cell::from(&health.host_name), overall, Cell::from(age)]);
+            continue;
+        }
+        for (index, check) in checks.iter().enumerate() {
+            // The host stands in its first row alone; a space keeps the dash for unknown values away.
+            let [name, overall, age] = if index == 0 {
+                [Cell::from(&health.host_name), overall.clone(), Cell::from(&age)]
+            } else {
+                [Cell::from(" "), Cell::from(" "), Cell::from(" ")]
+            };
+            let latency = check.latency.map(|seconds| format!("{seconds:.3} s")).unwrap_or_default();
+            let state = Cell::signed(sign(&check.status), &check.status);
+            table.row([name, overall, age, Cell::from(&check.name), state, Cell::from(latency), Cell::from(&check.details)]);
+        }
+    }
+    table.render(style)
+}
+
+/// One result of a report (manual section 4).
+#[derive(Debug, PartialEq)]
+struct Check {
+    name: String,
+    status: String,
+    latency: Option<f64>,
+    details: String,
+}
+
+/// The results of a report; none of what is not a report. The document is the host's, so nothing is taken for granted.
+fn checks(report: &str) -> Vec<Check> {
+    let report: Value = serde_json::from_str(report).unwrap_or_default();
+    // One exchange a report, or several in a list.
+    let reports = report.as_array().cloned().unwrap_or_else(|| vec![report]);
+    let results = reports.iter().filter_map(|report| report.get("results")?.as_array()).flatten();
+    results.map(check_of).collect()
+}
+
+fn check_of(result: &Value) -> Check {
+    let text = |key: &str| match result.get(key) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Object(map)) if map.is_empty() => String::new(),
+        Some(other) => other.to_string(),
+    };
+    Check {
+        name: text("name"),
+        status: text("status"),
+        latency: result.get("latency").and_then(Value::as_f64),
+        details: text("details"),
+    }
+}
+
+fn sign(status: &str) -> Sign {
+    match status {
+        "healthy" => Sign::Ok,
+        "degraded" => Sign::Warning,
+        "unavailable" => Sign::Failed,
+        _ => Sign::Silent,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{PLAIN, golden, now};
+
+    #[test]
+    fn illness_weighs_more_than_silence() {
+        let task = |state: &str, health: &str| Task { state: state.into(), health: health.into(), ..Task::default() };
+        let (well, ill, silent) = (task("done", "healthy"), task("done", "degraded"), task("expired", ""));
+        assert_eq!(judged(&[well.clone(), well.clone()]), Exit::Good);
+        assert_eq!(judged(&[well.clone(), ill.clone()]), Exit::Bad);
+        assert_eq!(judged(&[well.clone(), silent.clone()]), Exit::Partial);
+        assert_eq!(judged(&[ill, silent.clone()]), Exit::Bad);
+        assert_eq!(judged(&[silent.clone(), silent]), Exit::Bad);
+        assert_eq!(judged(&[well, task("failed", "")]), Exit::Bad);
+    }
+
+    #[test]
+    fn reports_are_shown_check_by_check() {
+        let report = r#"{"results":[{"name":"public_api","status":"healthy","latency":0.1234,"details":{}},
+            {"name":"private_api","status":"unavailable","latency":null,"details":"401 from api.binance.com"}]}"#;
+        let health = |host: &str, overall: &str, report: &str| HostHealth {
+            host_id: String::new(),
+            host_name: host.into(),
+            overall: overall.into(),
+            at: "2026-11-23T14:31:07Z".into(),
+            report_json: report.into(),
+        };
+        let hosts = [health("fra-bot-01", "unavailable", report), health("fra-bot-02", "healthy", "not json")];
+        golden("health-show.txt", &table(&hosts, now(), PLAIN));
+    }
+}

@@ -1,0 +1,241 @@
+//! What tests share: a fleet, rollouts in every state, golden files, and a stand-in for the controller.
+
+use std::path::PathBuf;
+
+use flota_model::Timestamp;
+use flota_proto::v1::{
+    AttestationRecord, AuditEntry, Export, Host, HostDetail, PcrState, Rollout, Target, Wave,
+};
+
+use crate::output::Style;
+
+pub(crate) mod controller;
+
+/// A pipe.
+pub(crate) const PLAIN: Style = Style { color: false, unicode: true, terminal: false };
+/// A pipe in the C locale.
+pub(crate) const ASCII: Style = Style { unicode: false, ..PLAIN };
+/// A terminal without colours.
+pub(crate) const TERMINAL: Style = Style { terminal: true, ..PLAIN };
+/// A terminal.
+pub(crate) const COLOR: Style = Style { color: true, ..TERMINAL };
+
+/// The present of every test.
+pub(crate) fn now() -> Timestamp {
+    "2026-11-23T14:43:10Z".parse().unwrap()
+}
+
+/// Compares with the reviewed text; `UPDATE_GOLDEN=1` writes it instead, for a review of the difference.
+pub(crate) fn golden(name: &str, actual: &str) {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden")).join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, actual).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(expected == actual, "{name} differs from what was reviewed (UPDATE_GOLDEN=1 accepts it):\n{actual}");
+}
+
+fn digest(seed: &str) -> String {
+    flota_model::Digest::of(seed.as_bytes()).to_string()
+}
+
+fn host(name: &str, version: &str) -> Host {
+    Host {
+        id: digest(name)[..16].into(),
+        name: name.into(),
+        labels: [("env", "prod"), ("venue", "binance")].map(|(key, value)| (key.into(), value.into())).into(),
+        trust: "trusted".into(),
+        liveness: "connected".into(),
+        last_seen: "2026-11-23T14:43:06Z".into(),
+        running: digest(version),
+        version: version.into(),
+        attested_release: digest(version),
+        wanted: digest(version),
+        wanted_version: version.into(),
+        phase: "committed".into(),
+        generation: 31,
+        health: "healthy".into(),
+        health_at: "2026-11-23T14:31:07Z".into(),
+        last_export_at: "2026-11-23T13:58:00Z".into(),
+        attested_at: "2026-11-23T14:40:02Z".into(),
+        agent_version: "0.9.1".into(),
+        ..Host::default()
+    }
+}
+
+/// A host for every kind of state.
+pub(crate) fn fleet() -> Vec<Host> {
+    let wants = |name: &str, phase: &str, detail: &str| Host {
+        wanted: digest("4.12.0"),
+        wanted_version: "4.12.0".into(),
+        phase: phase.into(),
+        detail: detail.into(),
+        rollout: "R-214".into(),
+        ..host(name, "4.11.3")
+    };
+    vec![
+        host("fra-bot-01", "4.12.0"),
+        host("fra-bot-02", "4.12.0"),
+        wants("fra-bot-03", "probation", "6m left"),
+        wants("fra-bot-04", "committed", "1 of 1 binance slots in use"),
+        wants("fra-bot-07", "rolled_back", "private_api: 401 from api.binance.com\n\u{1b}[2J"),
+        Host { trust: "stale".into(), attested_at: "2026-11-23T11:40:00Z".into(), ..host("fra-bot-11", "4.11.3") },
+        Host { attested_release: digest("4.11.2"), health: "degraded".into(), ..host("fra-bot-12", "4.11.3") },
+        Host { trust: "drifted".into(), trust_reason: "PCR 7 differs".into(), ..host("fra-bot-13", "4.11.3") },
+        Host {
+            name: "waw-bot-02".into(),
+            liveness: "silent".into(),
+            last_seen: "2026-11-23T14:02:00Z".into(),
+            ..wants("waw-bot-02", "offered", "")
+        },
+        Host {
+            name: "waw-bot-03".into(),
+            trust: "pending".into(),
+            liveness: "never".into(),
+            health: "unknown".into(),
+            ..Host::default()
+        },
+    ]
+}
+
+/// One of them.
+pub(crate) fn fleet_host(name: &str) -> Host {
+    fleet().into_iter().find(|host| host.name == name).unwrap()
+}
+
+/// All that is known of one of them.
+pub(crate) fn host_detail(name: &str) -> HostDetail {
+    let event = |at: &str, action: &str, outcome: &str| AuditEntry {
+        at: at.into(),
+        actor: "operator/anna".into(),
+        action: action.into(),
+        outcome: outcome.into(),
+        ..AuditEntry::default()
+    };
+    let drifted = name == "fra-bot-13";
+    let quoted = if drifted { "beef" } else { "cafe" };
+    let reasons = if drifted { vec!["pcr_mismatch: PCR 7 is not what the baseline has".to_owned()] } else { Vec::new() };
+    let verdict = if drifted { "fail" } else { "pass" };
+    HostDetail {
+        host: Some(fleet_host(name)),
+        ek_fingerprint: digest("ek"),
+        tpm_manufacturer: "STMicro".into(),
+        enrolled_at: "2026-10-01T08:00:00Z".into(),
+        certificate_expires_at: "2026-11-24T11:43:10Z".into(),
+        pcrs: vec![PcrState { index: 7, baseline: "cafe".into(), quoted: quoted.into() }],
+        attestations: vec![AttestationRecord { at: "2026-11-23T14:40:02Z".into(), verdict: verdict.into(), reasons }],
+        events: vec![
+            event("2026-11-23T14:31:52Z", "update.rolled_back", "failed"),
+            event("2026-11-22T09:00:00Z", "host.enrol", "ok"),
+        ],
+        exports: vec![Export {
+            size_bytes: 48_123,
+            audit_entries: 4812,
+            alert_entries: 3,
+            status: "ok".into(),
+            ..Export::default()
+        }],
+        health_report_json: "{}".into(),
+    }
+}
+
+fn target(number: usize, wave: u32, state: &str, reason: &str, owner: &str, since: &str) -> Target {
+    let name = format!("fra-bot-{number:02}");
+    Target {
+        host_id: digest(&name)[..16].into(),
+        host_name: name,
+        wave,
+        state: state.into(),
+        version: "4.12.0".into(),
+        reason: reason.into(),
+        since: format!("2026-11-23T{since}Z"),
+        owner: owner.into(),
+    }
+}
+
+/// A rollout to three hosts in this state.
+pub(crate) fn rollout(state: &str) -> Rollout {
+    let (cause, target_state, started, finished) = match state {
+        "draft" => ("created; not started", "pending", "", ""),
+        "running" => ("wave 1 of 2 is in progress", "applying", "2026-11-23T14:16:00Z", ""),
+        "paused" => ("paused by anna: looking at latency", "pending", "2026-11-23T14:16:00Z", ""),
+        "aborting" => ("aborted by anna; hosts past the point of no return finish", "withdrawing", "2026-11-23T14:16:00Z", ""),
+        "aborted" => ("aborted by anna", "skipped", "2026-11-23T14:16:00Z", "2026-11-23T14:30:00Z"),
+        "succeeded" => ("every host runs its release", "committed", "2026-11-23T14:16:00Z", "2026-11-23T14:30:00Z"),
+        _ => ("done, with 1 failure that was accepted", "rolled_back", "2026-11-23T14:16:00Z", "2026-11-23T14:30:00Z"),
+    };
+    let canary_done = !matches!(state, "draft");
+    let canary = if canary_done { "committed" } else { target_state };
+    let done = |state: &str| u32::from(state == "committed");
+    let failed = u32::from(target_state == "rolled_back");
+    Rollout {
+        id: "R-3".into(),
+        state: state.into(),
+        cause: cause.into(),
+        release: digest("4.12.0"),
+        version: "4.12.0".into(),
+        selector: "env=lab".into(),
+        created_by: "anna".into(),
+        created_at: "2026-11-23T14:15:00Z".into(),
+        started_at: started.into(),
+        finished_at: finished.into(),
+        wave: u32::from(canary_done),
+        waves: vec![
+            Wave { name: "canary".into(), state: "passed".into(), hosts: 1, done: done(canary), failed: 0 },
+            Wave { name: "wave 1".into(), state: "open".into(), hosts: 2, done: 1 + done(target_state), failed },
+        ],
+        targets: vec![
+            target(1, 0, canary, "its part is done", "nobody", "14:20:00"),
+            target(2, 1, target_state, "the reason that was given", "host", "14:25:00"),
+            target(3, 1, if target_state == "rolled_back" { "committed" } else { target_state }, "the reason that was given", "host", "14:26:00"),
+        ],
+        ticket: "OPS-912".into(),
+        failed,
+        max_failures: 1,
+        plan: digest("plan"),
+        revision: 4,
+        ..Rollout::default()
+    }
+}
+
+/// Under way.
+pub(crate) fn running() -> Rollout {
+    rollout("running")
+}
+
+/// Screen 3 of the reference: 42 hosts, stopped by two failures.
+pub(crate) fn halted() -> Rollout {
+    let mut targets = vec![
+        target(7, 1, "rolled_back", "private_api: 401 from api.binance.com", "operator", "14:31:07"),
+        target(9, 1, "rolled_back", "private_api: 401 from api.binance.com", "operator", "14:31:40"),
+        target(4, 1, "deferred", "1 of 1 binance slots in use, by fra-bot-03", "host", "14:29:18"),
+        target(12, 1, "deferred", "offline since 14:02 UTC", "host", "14:02:00"),
+        target(3, 1, "confirming", "a quote must confirm it", "host", "14:37:00"),
+        target(5, 1, "applying", "switching", "host", "14:42:00"),
+    ];
+    targets.extend([1, 2].map(|number| target(number, 0, "committed", "confirmed by a quote", "nobody", "14:20:00")));
+    targets.extend([6, 8, 10, 11, 13].map(|number| target(number, 1, "committed", "confirmed by a quote", "nobody", "14:30:00")));
+    targets.extend((14..43).map(|number| {
+        target(number, if number < 24 { 2 } else { 3 }, "pending", "wave 2 has not started: the rollout is halted", "operator", "14:31:52")
+    }));
+    let wave = |name: &str, state: &str, [hosts, done, failed]: [u32; 3]| Wave { name: name.into(), state: state.into(), hosts, done, failed };
+    Rollout {
+        id: "R-214".into(),
+        state: "halted".into(),
+        cause: "2 failures reached the limit of 2 in wave 1. Nothing new starts; 2 hosts already switching will finish".into(),
+        selector: "env=prod".into(),
+        wave: 1,
+        waves: vec![
+            wave("canary", "passed", [2, 2, 0]),
+            wave("wave 1", "open", [11, 5, 2]),
+            wave("wave 2", "waiting", [10, 0, 0]),
+            wave("wave 3", "waiting", [19, 0, 0]),
+        ],
+        targets,
+        failed: 2,
+        max_failures: 2,
+        revision: 88,
+        ..rollout("running")
+    }
+}

@@ -1,0 +1,127 @@
+//! What tasks become on the wire, and what their results become in the store.
+
+use flota_model::host::Trust;
+use flota_model::task::{Export, HostHealth, Task, TaskKind, TaskState};
+use flota_model::{Digest, ExportId, HostId, RolloutId, TaskId};
+use flota_proto::v1;
+use flota_proto::v1::task_offer::Kind;
+use flota_proto::v1::task_result::Result as Outcome;
+use flota_store::FinishedTask;
+use serde_json::json;
+
+use crate::blobs::Presence;
+use crate::ca;
+use crate::core::Core;
+use crate::fault::{Code, Fault};
+use crate::peer::Peer;
+
+/// Longest health report kept, in bytes: it is shown to people.
+const MAX_REPORT_BYTES: usize = 64 * 1024;
+/// Longest sentence kept of a result.
+const MAX_DETAIL_CHARS: usize = 1000;
+
+/// A task as it is offered.
+pub(super) fn offer(task: &Task, deadline_seconds: u32) -> v1::TaskOffer {
+    let kind = match &task.kind {
+        TaskKind::Export { reason } => Kind::Export(v1::ExportTask { reason: reason.clone() }),
+        TaskKind::Health { checks } => Kind::Health(v1::HealthTask { checks: checks.clone() }),
+    };
+    v1::TaskOffer { id: task.id.to_string(), deadline_seconds, kind: Some(kind) }
+}
+
+/// Stores a task's result. A result without a task is an export that the agent made before an update.
+pub(super) async fn store(core: &Core, host: &HostId, message: v1::TaskResult) -> Result<(), Fault> {
+    let v1::TaskResult { id, ok, detail, result } = message;
+    let detail: String = detail.chars().take(MAX_DETAIL_CHARS).collect();
+    let (export, health) = match result {
+        Some(Outcome::Export(made)) => (Some(export(core, host, made).await?), None),
+        Some(Outcome::Health(found)) => (None, Some(health(core, host, found)?)),
+        None => (None, None),
+    };
+    if id.is_empty() {
+        let Some(export) = export else {
+            return Err(Fault::new(Code::BadRequest, "a result without a task must be an export"));
+        };
+        let details = json!({ "export": export.id, "blob": export.blob, "rollout": export.rollout });
+        let audit = core.audit_host(host, "host.export", &export.status, &details);
+        core.store.add_export(&export, &audit).await?;
+        return Ok(());
+    }
+    let id: TaskId = id.parse().map_err(Fault::bad)?;
+    let task = core.store.tasks(std::slice::from_ref(&id)).await?.into_iter().next();
+    let reason = task.as_ref().map(|task| match &task.kind {
+        TaskKind::Export { reason } => reason.clone(),
+        TaskKind::Health { .. } => String::new(),
+    });
+    let export = export.map(|export| Export { reason: reason.unwrap_or_default(), ..export });
+    let details = json!({
+        "task": id, "detail": detail, "export": export.as_ref().map(|export| &export.id),
+        "blob": export.as_ref().map(|export| export.blob), "health": health.as_ref().map(|health| &health.overall),
+    });
+    let action = if health.is_some() { "host.health" } else { "host.export" };
+    let audit = core.audit_host(host, action, if ok { "ok" } else { "failed" }, &details);
+    let state = if ok { TaskState::Done } else { TaskState::Failed };
+    let finished = FinishedTask { state, detail, export, health, at: core.now() };
+    // Repeated results and results of tasks that expired meanwhile change nothing.
+    let _outcome = core.store.finish_task(host, &id, &finished, &audit).await?;
+    Ok(())
+}
+
+async fn export(core: &Core, host: &HostId, made: v1::ExportResult) -> Result<Export, Fault> {
+    let blob: Digest = made.blob.parse().map_err(Fault::bad)?;
+    let Presence::Whole { size } = core.blobs.presence(&blob) else {
+        return Err(Fault::new(Code::BadRequest, "the export's file was not uploaded before its result"));
+    };
+    let rollout: Option<RolloutId> = match made.rollout.as_str() {
+        "" => None,
+        id => Some(id.parse().map_err(Fault::bad)?),
+    };
+    let unknown = || Fault::new(Code::UnknownCertificate, "the host is not in the fleet");
+    let host = core.store.host(host).await?.ok_or_else(unknown)?;
+    Ok(Export {
+        id: ExportId::from_uuid(uuid::Uuid::now_v7()),
+        host: host.id,
+        host_name: host.name,
+        at: core.now(),
+        blob,
+        size,
+        audit_entries: made.audit_entries,
+        alert_entries: made.alert_entries,
+        status: if made.status == "ok" { "ok".into() } else { "partial".into() },
+        key_id: made.key_id.chars().take(100).collect(),
+        reason: rollout.map(|id| format!("before the update of {id}")).unwrap_or_default(),
+        rollout,
+    })
+}
+
+fn health(core: &Core, host: &HostId, found: v1::HealthResult) -> Result<HostHealth, Fault> {
+    let v1::HealthResult { overall, report_json } = found;
+    if !matches!(overall.as_str(), "healthy" | "degraded" | "unavailable") {
+        return Err(Fault::new(Code::BadRequest, "overall health must be healthy, degraded or unavailable"));
+    }
+    if report_json.len() > MAX_REPORT_BYTES || serde_json::from_str::<serde_json::Value>(&report_json).is_err() {
+        return Err(Fault::new(Code::BadRequest, "the health report must be JSON of 64 KiB at most"));
+    }
+    Ok(HostHealth { host: host.clone(), overall, at: core.now(), report_json })
+}
+
+/// A new certificate over the key of the present one. Only for a host whose newest quote passed.
+pub(super) async fn renew(core: &Core, host: &HostId, peer: &Peer, csr: &[u8]) -> Result<Vec<u8>, Fault> {
+    let known = core.store.host(host).await?;
+    if !known.is_some_and(|known| matches!(known.trust, Trust::Trusted | Trust::Unattested)) {
+        return Err(Fault::new(Code::EvidenceRefused, "a certificate is renewed only after a quote that passed"));
+    }
+    let key = ca::request_public_key(csr).map_err(|error| Fault::new(Code::BadRequest, error.to_string()))?;
+    let same = peer.certificate.as_ref().is_some_and(|certificate| *certificate.public_key == *key);
+    if !same {
+        return Err(Fault::new(Code::EvidenceRefused, "a renewal keeps the key of the present certificate"));
+    }
+    let (certificate, expires_at) = core
+        .ca
+        .issue_host(host, csr, core.now())
+        .map_err(|error| Fault::new(Code::Bug, "the certificate could not be made").because(error))?;
+    let details = json!({ "expires_at": expires_at });
+    let audit = core.audit_host(host, "host.renew", "ok", &details);
+    core.store.certificate_renewed(host, expires_at, &audit).await?;
+    Ok(certificate.to_vec())
+}

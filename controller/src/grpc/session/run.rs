@@ -1,0 +1,334 @@
+//! One session, from hello to its end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use flota_model::update::{Generation, UpdatePhase, UpdateReport};
+use flota_model::{Digest, HostId, TaskId};
+use flota_proto::v1;
+use flota_proto::v1::agent_message::Body as Up;
+use flota_proto::v1::controller_message::Body as Down;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+use tonic::{Status, Streaming};
+
+use super::outcome;
+use crate::attestation::{self, Binding, Evidence, Outcome};
+use crate::core::Core;
+use crate::fault::{Code, Fault};
+use crate::grpc::enrollment::pcr_values;
+use crate::peer::Peer;
+use crate::sessions::{Command, Registration};
+
+/// A challenge must be answered in this time; a hardware TPM quotes in about a second.
+const CHALLENGE_TTL: Duration = Duration::from_secs(30);
+/// After an inconclusive verdict the host is asked again this soon.
+const RETRY_AFTER: Duration = Duration::from_secs(3);
+/// Heartbeats that may be missed before the session is given up.
+const MISSED_HEARTBEATS: u32 = 3;
+/// Pings of operators that a session has open at once.
+const MAX_PINGS: usize = 256;
+
+/// A session.
+pub(super) struct Session {
+    core: Arc<Core>,
+    host: HostId,
+    peer: Arc<Peer>,
+    down: mpsc::Sender<Result<v1::ControllerMessage, Status>>,
+    registration: Registration,
+    sent_generation: Option<Generation>,
+    pings: HashMap<String, oneshot::Sender<()>>,
+    challenge: Option<Challenge>,
+    verdict_waiters: Vec<oneshot::Sender<Outcome>>,
+    next_attestation: Instant,
+}
+
+struct Challenge {
+    id: String,
+    nonce: [u8; 32],
+    expires: Instant,
+}
+
+/// Why a session ends.
+enum End {
+    /// The stream was closed by the host or by the network.
+    Closed,
+    /// The host does not take what is sent to it, or says nothing.
+    Behind,
+    /// Told to the host.
+    Refused(Fault),
+}
+
+impl From<Fault> for End {
+    fn from(fault: Fault) -> Self {
+        Self::Refused(fault)
+    }
+}
+
+impl Session {
+    pub(super) fn new(
+        core: Arc<Core>,
+        host: HostId,
+        peer: Arc<Peer>,
+        down: mpsc::Sender<Result<v1::ControllerMessage, Status>>,
+    ) -> Self {
+        let registration = core.sessions.enter(&host);
+        Self {
+            core,
+            host,
+            peer,
+            down,
+            registration,
+            sent_generation: None,
+            pings: HashMap::new(),
+            challenge: None,
+            verdict_waiters: Vec::new(),
+            next_attestation: Instant::now(),
+        }
+    }
+
+    pub(super) async fn run(mut self, mut up: Streaming<v1::AgentMessage>) {
+        let end = self.serve(&mut up).await;
+        self.core.sessions.leave(&self.registration);
+        self.core.sessions.note_seen(&self.host, self.core.now());
+        self.core.fleet_changed.notify_one();
+        match end {
+            End::Closed => tracing::info!(host.id = %self.host, "session ended"),
+            End::Behind => tracing::warn!(host.id = %self.host, "session ended: the host does not keep up"),
+            End::Refused(fault) => {
+                // The host may be gone already; then nobody needs the reason.
+                let _gone = self.down.try_send(Err(fault.into()));
+            }
+        }
+    }
+
+    async fn serve(&mut self, up: &mut Streaming<v1::AgentMessage>) -> End {
+        match self.greet(up).await {
+            Ok(()) => {}
+            Err(end) => return end,
+        }
+        let patience = self.core.settings.heartbeat * MISSED_HEARTBEATS;
+        let mut heard = Instant::now();
+        loop {
+            let timer = self.next_timer().min(heard + patience);
+            let step = tokio::select! {
+                message = up.message() => match message {
+                    Ok(Some(v1::AgentMessage { body: Some(body) })) => {
+                        heard = Instant::now();
+                        self.core.sessions.note_seen(&self.host, self.core.now());
+                        self.receive(body).await
+                    }
+                    Ok(Some(_)) => Ok(()),
+                    Ok(None) | Err(_) => Err(End::Closed),
+                },
+                command = self.registration.commands.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => Err(End::Closed),
+                },
+                () = sleep_until(timer) => {
+                    if heard.elapsed() >= patience { Err(End::Behind) } else { self.tick() }
+                }
+            };
+            if let Err(end) = step {
+                return end;
+            }
+        }
+    }
+
+    /// The first message says who speaks and where its engine stands; the answer is everything the host has missed.
+    async fn greet(&mut self, up: &mut Streaming<v1::AgentMessage>) -> Result<(), End> {
+        let first = tokio::time::timeout(CHALLENGE_TTL, up.message()).await;
+        let Ok(Ok(Some(v1::AgentMessage { body: Some(Up::Hello(hello)) }))) = first else {
+            return Err(Fault::new(Code::BadRequest, "the first message of a session must be a hello").into());
+        };
+        let version: String = hello.agent_version.chars().take(60).collect();
+        self.core.store.connected(&self.host, &version, self.core.now()).await.map_err(Fault::from)?;
+        tracing::info!(host.id = %self.host, agent.version = %version, "session began");
+        let name = self.core.store.host(&self.host).await.map_err(Fault::from)?.map(|host| host.name.to_string());
+        self.send(Down::Welcome(v1::Welcome {
+            heartbeat_seconds: u32::try_from(self.core.settings.heartbeat.as_secs()).unwrap_or(u32::MAX),
+            host_name: name.unwrap_or_default(),
+        }))?;
+        if let Some(observed) = hello.observed {
+            self.report(observed).await?;
+        }
+        self.look().await?;
+        self.core.fleet_changed.notify_one();
+        self.send_challenge()
+    }
+
+    async fn receive(&mut self, body: Up) -> Result<(), End> {
+        match body {
+            Up::Hello(_) => Err(Fault::new(Code::BadRequest, "a session has one hello").into()),
+            Up::Heartbeat(v1::Heartbeat {}) => Ok(()),
+            Up::Update(report) => self.report(report).await,
+            Up::TaskResult(result) => Ok(outcome::store(&self.core, &self.host, result).await?),
+            Up::Evidence(evidence) => self.judge(evidence).await,
+            Up::Pong(v1::Pong { id }) => {
+                if let Some(answered) = self.pings.remove(&id) {
+                    // The operator may have stopped waiting.
+                    let _gone = answered.send(());
+                }
+                Ok(())
+            }
+            Up::Renew(request) => self.renew(&request.csr).await,
+        }
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), End> {
+        match command {
+            Command::Look => self.look().await,
+            Command::Ping { answered } => {
+                if self.pings.len() >= MAX_PINGS {
+                    self.pings.retain(|_, answered| !answered.is_closed());
+                }
+                let id = uuid::Uuid::now_v7().simple().to_string();
+                self.pings.insert(id.clone(), answered);
+                self.send(Down::Ping(v1::Ping { id }))
+            }
+            Command::Attest { verdict } => {
+                self.verdict_waiters.push(verdict);
+                if self.challenge.is_some() { Ok(()) } else { self.send_challenge() }
+            }
+            Command::Close { reason } => Err(Fault::new(Code::WrongState, reason).into()),
+        }
+    }
+
+    /// Sends the newest desired state, if the host has not been sent it, and all tasks that wait.
+    async fn look(&mut self) -> Result<(), End> {
+        let host = self.core.store.host(&self.host).await.map_err(Fault::from)?;
+        let Some(host) = host.filter(|host| host.trust.admits_connection()) else {
+            return Err(Fault::new(Code::UnknownCertificate, "the host was shut out of the fleet").into());
+        };
+        if let Some(desired) = host.desired.filter(|desired| Some(desired.generation) > self.sent_generation) {
+            self.sent_generation = Some(desired.generation);
+            self.send(Down::Desired(v1::DesiredState::from(&desired)))?;
+        }
+        for task in self.core.store.open_tasks(&self.host).await.map_err(Fault::from)? {
+            self.offer(&task).await?;
+        }
+        Ok(())
+    }
+
+    async fn offer(&mut self, task: &flota_model::task::Task) -> Result<(), End> {
+        let id: &TaskId = &task.id;
+        let left = task.deadline.since(self.core.now()).as_secs();
+        let offer = outcome::offer(task, u32::try_from(left).unwrap_or(u32::MAX));
+        self.core.store.task_offered(id).await.map_err(Fault::from)?;
+        self.send(Down::Task(offer))
+    }
+
+    async fn report(&mut self, message: v1::UpdateReport) -> Result<(), End> {
+        let report = UpdateReport::try_from(message).map_err(Fault::bad)?;
+        let details = serde_json::json!({
+            "phase": report.phase, "generation": report.generation, "running": report.running,
+            "version": report.version, "detail": report.detail,
+        });
+        let audit = self.core.audit_host(&self.host, "host.report", report.phase.as_str(), &details);
+        self.core.store.report(&self.host, &report, &audit).await.map_err(Fault::from)?;
+        self.send(Down::Ack(v1::Ack { sequence: report.sequence }))?;
+        if report.phase == UpdatePhase::Committed && self.challenge.is_none() {
+            // What the host says becomes true when a quote confirms it: ask at once.
+            self.send_challenge()?;
+        }
+        self.core.fleet_changed.notify_one();
+        Ok(())
+    }
+
+    fn send_challenge(&mut self) -> Result<(), End> {
+        let mut nonce = [0; 32];
+        SystemRandom::new()
+            .fill(&mut nonce)
+            .map_err(|_| Fault::new(Code::Unavailable, "the system gives no random numbers"))?;
+        let id = uuid::Uuid::now_v7().simple().to_string();
+        self.challenge = Some(Challenge { id: id.clone(), nonce, expires: Instant::now() + CHALLENGE_TTL });
+        self.send(Down::Challenge(v1::Challenge {
+            id,
+            nonce: nonce.to_vec(),
+            pcrs: self.core.selection.indices().map(u32::from).collect(),
+            ttl_seconds: u32::try_from(CHALLENGE_TTL.as_secs()).unwrap_or(u32::MAX),
+        }))
+    }
+
+    async fn judge(&mut self, message: v1::Evidence) -> Result<(), End> {
+        // Taken out first: a nonce is good for one answer.
+        let challenge = self.challenge.take().filter(|challenge| challenge.id == message.challenge_id);
+        let Some(challenge) = challenge.filter(|challenge| challenge.expires > Instant::now()) else {
+            tracing::warn!(host.id = %self.host, "evidence for no open challenge");
+            return self.send_challenge();
+        };
+        let outcome = if message.failure.is_empty() {
+            let certificate = self.peer.certificate.as_ref().map(|certificate| certificate.digest);
+            let certificate: Digest =
+                certificate.ok_or_else(|| Fault::new(Code::Bug, "a session without a certificate"))?;
+            let binding = Binding {
+                host: &self.host,
+                challenge_id: &challenge.id,
+                nonce: &challenge.nonce,
+                certificate_sha256: certificate.as_bytes(),
+                exporter: &self.peer.exporter,
+            };
+            let evidence = Evidence {
+                pcr_values: pcr_values(&message.pcr_values)?,
+                attest: message.attest,
+                signature: message.signature,
+                claims: message.claims,
+            };
+            attestation::judge(&self.core, &binding, &evidence).await?
+        } else {
+            let why: String = message.failure.chars().take(500).collect();
+            attestation::inconclusive(&self.core, &self.host, &why).await?
+        };
+        self.next_attestation = Instant::now() + self.pause_after(&outcome);
+        self.send(Down::Verdict(v1::Verdict {
+            challenge_id: challenge.id,
+            verdict: outcome.verdict.as_str().to_owned(),
+            reasons: outcome.reasons.clone(),
+        }))?;
+        for waiter in self.verdict_waiters.drain(..) {
+            // The operator may have stopped waiting.
+            let _gone = waiter.send(outcome.clone());
+        }
+        Ok(())
+    }
+
+    /// The interval, up to a fifth shorter, so that hosts that connected together do not quote together for ever.
+    fn pause_after(&self, outcome: &Outcome) -> Duration {
+        if outcome.verdict == flota_model::host::VerdictKind::Retry {
+            return RETRY_AFTER;
+        }
+        let interval = self.core.settings.attest_interval;
+        let spread = Digest::of(self.host.as_str().as_bytes()).as_bytes().first().copied().unwrap_or(0);
+        interval.saturating_sub(interval.mul_f64(f64::from(spread) / 1280.0))
+    }
+
+    fn next_timer(&self) -> Instant {
+        self.challenge.as_ref().map_or(self.next_attestation, |challenge| challenge.expires)
+    }
+
+    fn tick(&mut self) -> Result<(), End> {
+        if Instant::now() < self.next_timer() {
+            return Ok(());
+        }
+        self.send_challenge()
+    }
+
+    /// A new certificate for the same TLS key, to a host whose attestation is good.
+    async fn renew(&mut self, csr: &[u8]) -> Result<(), End> {
+        let (certificate, refusal) = match outcome::renew(&self.core, &self.host, &self.peer, csr).await {
+            Ok(certificate) => (certificate, String::new()),
+            Err(fault) => (Vec::new(), fault.sentence),
+        };
+        self.send(Down::Renewed(v1::RenewResponse { certificate, refusal }))
+    }
+
+    fn send(&self, body: Down) -> Result<(), End> {
+        let message = v1::ControllerMessage { body: Some(body) };
+        self.down.try_send(Ok(message)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => End::Behind,
+            mpsc::error::TrySendError::Closed(_) => End::Closed,
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! Read models: how what the store has is shown to operators.
+
+use std::collections::BTreeMap;
+
+use flota_model::Timestamp;
+use flota_model::audit::AuditRow;
+use flota_model::host::Host;
+use flota_model::release::Release;
+use flota_model::rollout::{RolloutPlan, RolloutState, TargetState};
+use flota_model::task::{Export, HostHealth, Task};
+use flota_model::update::{Generation, Goal};
+use flota_proto::v1;
+use flota_store::{RolloutRecord, TokenRecord, TokenState};
+
+/// A time, or nothing.
+pub fn time(at: Option<Timestamp>) -> String {
+    at.map(|at| at.to_string()).unwrap_or_default()
+}
+
+fn text(value: Option<&impl ToString>) -> String {
+    value.map(ToString::to_string).unwrap_or_default()
+}
+
+/// Newest of what is known of each host beyond its row.
+#[derive(Debug, Default)]
+pub struct Extras {
+    /// Newest health reports by host id.
+    pub health: BTreeMap<String, HostHealth>,
+    /// Newest exports by host id.
+    pub exports: BTreeMap<String, Export>,
+}
+
+/// A host in a listing.
+pub fn host(host: &Host, connected: bool, extras: &Extras) -> v1::Host {
+    let liveness = match (connected, host.last_seen) {
+        (true, _) => "connected",
+        (false, Some(_)) => "silent",
+        (false, None) => "never",
+    };
+    let observed = host.observed.as_ref();
+    let wanted = host.desired.as_ref().and_then(|desired| match &desired.goal {
+        Goal::Install { release, .. } => Some(release),
+        Goal::Stay => None,
+    });
+    let health = extras.health.get(host.id.as_str());
+    v1::Host {
+        id: host.id.to_string(),
+        name: host.name.to_string(),
+        labels: host.labels.as_map().clone(),
+        trust: host.trust.to_string(),
+        trust_reason: host.trust_reason.clone(),
+        liveness: liveness.to_owned(),
+        last_seen: time(host.last_seen),
+        running: text(observed.and_then(|report| report.running.as_ref())),
+        version: observed.map(|report| report.version.clone()).unwrap_or_default(),
+        attested_release: text(host.confirmed.as_ref().and_then(|confirmed| confirmed.running.as_ref())),
+        wanted: text(wanted.map(|release| &release.digest)),
+        wanted_version: wanted.map(|release| release.version.clone()).unwrap_or_default(),
+        phase: text(observed.map(|report| &report.phase)),
+        detail: observed.map(|report| report.detail.clone()).unwrap_or_default(),
+        generation: observed.and_then(|report| report.generation).map_or(0, Generation::number),
+        rollout: text(host.desired.as_ref().map(|desired| &desired.rollout)),
+        health: health.map_or_else(|| "unknown".to_owned(), |health| health.overall.clone()),
+        health_at: time(health.map(|health| health.at)),
+        last_export_at: time(extras.exports.get(host.id.as_str()).map(|export| export.at)),
+        attested_at: time(host.confirmed.as_ref().map(|confirmed| confirmed.at)),
+        agent_version: host.agent_version.clone(),
+    }
+}
+
+/// A token in a listing.
+pub fn token(token: &TokenRecord) -> v1::Token {
+    let state = match token.state {
+        TokenState::Open => "open",
+        TokenState::Used => "used",
+        TokenState::Expired => "expired",
+        TokenState::Revoked => "revoked",
+    };
+    v1::Token {
+        id: token.id.to_string(),
+        host_name: text(token.host_name.as_ref()),
+        labels: token.labels.as_map().clone(),
+        state: state.to_owned(),
+        created_at: token.created_at.to_string(),
+        expires_at: token.expires_at.to_string(),
+        created_by: token.created_by.clone(),
+        used_by: text(token.used_by.as_ref()),
+    }
+}
+
+/// A task.
+pub fn task(task: &Task) -> v1::Task {
+    v1::Task {
+        id: task.id.to_string(),
+        kind: task.kind.name().to_owned(),
+        host_id: task.host.to_string(),
+        host_name: task.host_name.to_string(),
+        state: task.state.to_string(),
+        detail: task.detail.clone(),
+        created_at: task.created_at.to_string(),
+        finished_at: time(task.finished_at),
+        export_id: text(task.export.as_ref()),
+        health: task.health.clone().unwrap_or_default(),
+    }
+}
+
+/// An export.
+pub fn export(export: &Export) -> v1::Export {
+    v1::Export {
+        id: export.id.to_string(),
+        host_id: export.host.to_string(),
+        host_name: export.host_name.to_string(),
+        at: export.at.to_string(),
+        blob: export.blob.to_string(),
+        size_bytes: export.size,
+        audit_entries: export.audit_entries,
+        alert_entries: export.alert_entries,
+        status: export.status.clone(),
+        key_id: export.key_id.clone(),
+        reason: export.reason.clone(),
+    }
+}
+
+/// A release.
+pub fn release(release: &Release, already_published: bool) -> v1::Release {
+    v1::Release {
+        digest: release.target.digest.to_string(),
+        id: release.id.clone(),
+        version: release.target.version.clone(),
+        platform: release.platform.clone(),
+        runtime: release.runtime.clone(),
+        size_bytes: release.target.size,
+        published_at: release.published_at.to_string(),
+        published_by: release.published_by.clone(),
+        already_published,
+    }
+}
+
+/// An entry of the audit log.
+pub fn audit(row: &AuditRow) -> v1::AuditEntry {
+    let AuditRow { sequence, entry, previous, hash } = row;
+    v1::AuditEntry {
+        sequence: *sequence,
+        at: entry.at.to_string(),
+        actor: entry.actor.clone(),
+        action: entry.action.clone(),
+        object: entry.object.clone(),
+        outcome: entry.outcome.clone(),
+        details_json: entry.details_json.clone(),
+        hash: hash.to_string(),
+        previous_hash: previous.to_string(),
+    }
+}
+
+/// A rollout with its current plan.
+pub fn rollout(record: &RolloutRecord) -> v1::Rollout {
+    let spec = &record.spec;
+    let plan = record.plan.as_ref().map(|(_, plan)| plan);
+    let failed = plan.map_or(0, |plan| plan.targets.values().filter(|target| target.state.is_failure()).count());
+    v1::Rollout {
+        id: spec.id.to_string(),
+        state: plan.map_or(RolloutState::Draft, |plan| plan.state).to_string(),
+        cause: plan.map_or_else(|| "not planned yet".to_owned(), |plan| plan.cause.clone()),
+        release: spec.release.digest.to_string(),
+        version: spec.release.version.clone(),
+        selector: spec.selector.clone(),
+        created_by: spec.created_by.clone(),
+        created_at: spec.created_at.to_string(),
+        started_at: time(record.started_at),
+        finished_at: time(record.finished_at),
+        wave: count(plan.map_or(0, |plan| plan.wave)),
+        waves: spec.waves.iter().enumerate().map(|(index, name)| wave(record, plan, index, name)).collect(),
+        targets: targets(record, plan),
+        ticket: spec.ticket.clone(),
+        failed: count(failed),
+        max_failures: spec.max_failures.get(),
+        rollback_of: text(spec.rollback_of.as_ref()),
+        plan: text(record.plan.as_ref().map(|(id, _)| id)),
+        revision: plan.map_or(0, |plan| plan.revision),
+    }
+}
+
+fn wave(record: &RolloutRecord, plan: Option<&RolloutPlan>, index: usize, name: &str) -> v1::Wave {
+    let hosts = record.spec.targets.iter().filter(|(_, target)| target.wave == index);
+    let states: Vec<TargetState> = hosts
+        .map(|(host, _)| plan.and_then(|plan| plan.targets.get(host)).map_or(TargetState::Pending, |target| target.state))
+        .collect();
+    let done = states.iter().filter(|state| **state == TargetState::Committed).count();
+    let failed = states.iter().filter(|state| state.is_failure()).count();
+    let current = plan.map_or(0, |plan| plan.wave);
+    let state = match plan.map(|plan| plan.state) {
+        _ if done == states.len() => "done",
+        _ if index > current => "waiting",
+        Some(RolloutState::Running | RolloutState::Aborting) if index == current => "running",
+        Some(RolloutState::Halted) => "halted",
+        Some(RolloutState::Paused) => "paused",
+        None | Some(RolloutState::Draft) => "waiting",
+        Some(_) => "ended",
+    };
+    v1::Wave {
+        name: name.to_owned(),
+        state: state.to_owned(),
+        hosts: count(states.len()),
+        done: count(done),
+        failed: count(failed),
+    }
+}
+
+fn targets(record: &RolloutRecord, plan: Option<&RolloutPlan>) -> Vec<v1::Target> {
+    let mut targets: Vec<v1::Target> = record
+        .spec
+        .targets
+        .iter()
+        .map(|(host, wanted)| {
+            let planned = plan.and_then(|plan| plan.targets.get(host));
+            v1::Target {
+                host_id: host.to_string(),
+                host_name: wanted.name.to_string(),
+                wave: count(wanted.wave),
+                state: planned.map_or("pending", |target| target.state.as_str()).to_owned(),
+                version: wanted.release.version.clone(),
+                reason: planned.map(|target| target.reason.text.clone()).unwrap_or_default(),
+                since: time(planned.map(|target| target.since)),
+                owner: planned.map_or("controller", |target| target.reason.owner.as_str()).to_owned(),
+            }
+        })
+        .collect();
+    targets.sort_by(|left, right| (left.wave, &left.host_name).cmp(&(right.wave, &right.host_name)));
+    targets
+}
+
+/// Counts fit: no fleet has four thousand million hosts.
+fn count(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}

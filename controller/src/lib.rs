@@ -1,0 +1,22 @@
+//! The controller: enrols hosts, judges their evidence, gives them work, and keeps the record.
+//!
+//! It decides when and where, never what is authentic; all its state is in the store. Never: libtss2, the agent's
+//! crates, an SQL statement. Start at `run`, then `grpc::access` (who may do what), `rollouts` (how plans are carried
+//! out), `enrolment` and `attestation` (what a host must prove).
+
+pub mod attestation;
+pub mod blobs;
+pub mod ca;
+pub mod core;
+pub mod enrolment;
+pub mod fault;
+pub mod files;
+pub mod grpc;
+pub mod init;
+pub mod listener;
+pub mod peer;
+pub mod rollouts;
+pub mod run;
+pub mod sessions;
+pub mod settings;
+pub mod upkeep;

@@ -1,0 +1,137 @@
+//! Carries rollouts out: plans, makes the plan current by compare-and-set, and gives hosts their desired states.
+//!
+//! One attempt, safe to repeat, with no choices of its own: kill the controller anywhere, and the next attempt goes on
+//! from what is stored.
+
+pub mod create;
+
+use std::time::Duration;
+
+use flota_model::RolloutId;
+use flota_model::rollout::{PlanId, RolloutPlan, RolloutSpec, RolloutState, TargetState};
+use flota_model::update::{DesiredState, Goal};
+use flota_planner::{Contact, FleetSnapshot, HostFacts, PlanInput, Planned};
+use flota_store::{RolloutRecord, SetDesired, SetPlan};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::core::Core;
+use crate::fault::{Code, Fault};
+use crate::sessions::Command;
+
+/// Plans are looked at this often even when nobody says that something changed: deadlines and bake times pass silently.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// Plans in a row that one step may make; a planner that never rests must not fill the disk.
+const MAX_PLANS_A_STEP: usize = 16;
+
+/// Steps all active rollouts, whenever something changed and at least every second.
+pub async fn keep_stepping(core: std::sync::Arc<Core>, stopping: CancellationToken) {
+    loop {
+        if let Err(fault) = step_all(&core).await {
+            tracing::error!(error = flota_daemon::error_chain::chain(&fault), "stepping rollouts failed; trying again");
+        }
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = core.fleet_changed.notified() => {}
+            () = tokio::time::sleep(INTERVAL) => {}
+        }
+    }
+}
+
+async fn step_all(core: &Core) -> Result<(), Fault> {
+    for record in core.store.active_rollouts().await? {
+        step(core, record.spec.id).await?;
+    }
+    Ok(())
+}
+
+/// Plans one rollout until its plan says all there is to say, and carries the plan out.
+pub async fn step(core: &Core, id: RolloutId) -> Result<(), Fault> {
+    for _ in 0..MAX_PLANS_A_STEP {
+        let Some(record) = core.store.rollout(id).await? else {
+            return Err(Fault::not_found("rollout", &id.to_string()));
+        };
+        let fleet = snapshot(core).await?;
+        let parent = record.plan.as_ref().map(|(id, plan)| (*id, plan));
+        let input =
+            PlanInput { spec: &record.spec, intent: record.intent, parent, fleet: &fleet, now: core.now() };
+        match flota_planner::plan(input) {
+            Planned::New(plan) => {
+                make_current(core, &record, &plan).await?;
+                carry_out(core, &record.spec, &plan).await?;
+            }
+            Planned::Unchanged => {
+                // Again, in case the last attempt was cut between the plan and its execution.
+                return match &record.plan {
+                    Some((_, plan)) => carry_out(core, &record.spec, plan).await,
+                    None => Ok(()),
+                };
+            }
+        }
+    }
+    tracing::warn!(rollout = %id, "the planner did not come to rest; going on later");
+    Ok(())
+}
+
+async fn snapshot(core: &Core) -> Result<FleetSnapshot, Fault> {
+    let hosts = core.store.hosts().await?;
+    Ok(FleetSnapshot::new(hosts.into_iter().map(|host| {
+        let contact = if core.sessions.is_connected(&host.id) { Contact::Connected } else { Contact::Silent };
+        HostFacts { host, contact }
+    })))
+}
+
+async fn make_current(core: &Core, record: &RolloutRecord, plan: &RolloutPlan) -> Result<(), Fault> {
+    let notes = flota_planner::lint(&record.spec, plan);
+    if !notes.is_empty() {
+        let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
+        return Err(Fault::new(Code::Bug, format!("a plan that breaks rules was not used: {}", notes.join("; "))));
+    }
+    let document = serde_json::to_vec(plan)
+        .map_err(|error| Fault::new(Code::Bug, "a plan could not be written").because(error))?;
+    let id = PlanId(flota_model::Digest::of(&document));
+    let before = record.plan.as_ref().map_or(RolloutState::Draft, |(_, plan)| plan.state);
+    let details = json!({ "from": before, "to": plan.state, "cause": plan.cause, "plan": id, "wave": plan.wave });
+    let object = format!("rollout/{}", plan.rollout);
+    let audit = core.audit(&format!("rollout.{}", plan.state), object, "ok", &details);
+    match core.store.set_plan(id, plan, &audit).await? {
+        SetPlan::Done => {
+            if plan.state != before {
+                tracing::info!(rollout = %plan.rollout, state = %plan.state, cause = %plan.cause, "rollout state changed");
+            }
+            core.note_rollout_change();
+            Ok(())
+        }
+        // Somebody planned at the same moment; the next round starts from their plan.
+        SetPlan::ParentMoved => Ok(()),
+        SetPlan::NoSuchRollout(id) => Err(Fault::not_found("rollout", &id.to_string())),
+    }
+}
+
+/// Gives every host of the plan the generation that the plan names. Hosts that have it already are left alone.
+async fn carry_out(core: &Core, spec: &RolloutSpec, plan: &RolloutPlan) -> Result<(), Fault> {
+    for (host, target) in &plan.targets {
+        let goal = match (target.state, spec.targets.get(host)) {
+            (TargetState::Offered { .. }, Some(wanted)) => {
+                Goal::Install { release: wanted.release.clone(), intent: spec.direction }
+            }
+            (TargetState::Withdrawing { .. }, _) => Goal::Stay,
+            _ => continue,
+        };
+        let Some(generation) = target.state.generation() else { continue };
+        let desired = DesiredState { generation, goal, rollout: plan.rollout };
+        let details = json!({ "generation": generation, "goal": desired.goal, "rollout": plan.rollout });
+        let audit = core.audit("host.desire", format!("host/{host}"), "ok", &details);
+        match core.store.set_desired(host, &desired, &audit).await? {
+            SetDesired::Done => {
+                // A host without a session reads its desired state when it connects.
+                let _connected = core.sessions.ask(host, Command::Look);
+            }
+            SetDesired::AlreadyThere | SetDesired::NoSuchHost => {}
+            SetDesired::Superseded { newest } => {
+                tracing::warn!(host.id = %host, rollout = %plan.rollout, %generation, %newest, "a newer desired state is there");
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+//! Makes rollouts: which hosts, in which waves, from what to what.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use flota_model::host::Host;
+use flota_model::release::{Release, ReleaseRef};
+use flota_model::rollout::{IntentVerb, RolloutIntent, RolloutSpec, TargetSpec};
+use flota_model::update::Direction;
+use flota_model::{Digest, HostId, RolloutId};
+use flota_planner::{WaveSizes, assign_waves};
+use flota_proto::v1;
+use serde_json::json;
+
+use crate::core::Core;
+use crate::fault::{Code, Fault};
+use crate::grpc::select;
+
+/// Tries for a free number: each failure means that somebody else created a rollout at the same moment.
+const MAX_TRIES: usize = 8;
+/// Longest bake time: a week.
+const MAX_BAKE_SECONDS: u32 = 7 * 24 * 60 * 60;
+/// Longest ticket reference, in bytes.
+const MAX_TICKET_BYTES: usize = 100;
+
+/// A rollout of one release to the selected hosts.
+pub async fn forward(core: &Core, actor: &str, request: &v1::CreateRolloutRequest) -> Result<RolloutId, Fault> {
+    if request.bake_seconds > MAX_BAKE_SECONDS {
+        return Err(Fault::new(Code::BadRequest, "a wave bakes 7 days at most"));
+    }
+    if request.ticket.len() > MAX_TICKET_BYTES {
+        return Err(Fault::new(Code::BadRequest, "the ticket is longer than 100 bytes"));
+    }
+    let releases = core.store.releases().await?;
+    let release = find_release(&releases, &request.release)?.target.clone();
+    let selection = select::Selection { selector: &request.selector, names: &[], all: request.all_hosts };
+    let hosts = select::hosts(core, selection).await?;
+    let canary = NonZeroU32::new(request.canary).unwrap_or(NonZeroU32::MIN);
+    let sizes = WaveSizes { canary: size(canary), wave: NonZeroU32::new(request.wave_size).map(size) };
+    let (waves, names) = assign_waves(hosts.len(), sizes);
+    let widest = u32::try_from(hosts.len()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+    let wave_size = NonZeroU32::new(request.wave_size).unwrap_or(widest);
+    let targets = hosts.iter().zip(waves).map(|(host, wave)| {
+        let previous = running(host, &releases);
+        (host.id.clone(), TargetSpec { name: host.name.clone(), wave, release: release.clone(), previous })
+    });
+    let draft = RolloutSpec {
+        id: RolloutId::new(0),
+        release: release.clone(),
+        direction: Direction::Forward,
+        selector: if request.selector.is_empty() { "all hosts".into() } else { request.selector.clone() },
+        targets: targets.collect(),
+        waves: names,
+        max_in_flight: NonZeroU32::new(request.max_in_flight).unwrap_or(wave_size),
+        max_failures: NonZeroU32::new(request.max_failures).unwrap_or(NonZeroU32::MIN),
+        bake: Duration::from_secs(u64::from(request.bake_seconds)),
+        ticket: request.ticket.clone(),
+        rollback_of: None,
+        created_by: actor.to_owned(),
+        created_at: core.now(),
+    };
+    enter(core, actor, draft).await
+}
+
+/// A rollout that takes every host that runs what `original` brought back to what it ran before.
+pub async fn back(core: &Core, actor: &str, original: &RolloutSpec) -> Result<RolloutId, Fault> {
+    let hosts = core.store.hosts().await?;
+    let changed = |host: &Host| {
+        let target = original.targets.get(&host.id)?;
+        let runs = host.observed.as_ref().and_then(|report| report.running);
+        let previous = target.previous.clone().filter(|previous| previous.digest != target.release.digest)?;
+        (runs == Some(target.release.digest))
+            .then(|| (host.id.clone(), TargetSpec { name: host.name.clone(), wave: 0, release: previous, previous: Some(target.release.clone()) }))
+    };
+    let targets: BTreeMap<HostId, TargetSpec> = hosts.iter().filter_map(changed).collect();
+    let Some(release) = commonest(&targets) else {
+        let sentence = format!("no host runs {} from {} with a known release to go back to", original.release.version, original.id);
+        return Err(Fault::new(Code::WrongState, sentence).fix(format!("flota rollout explain {}", original.id)));
+    };
+    let all = u32::try_from(targets.len()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+    let draft = RolloutSpec {
+        id: RolloutId::new(0),
+        release,
+        direction: Direction::Back,
+        selector: format!("hosts changed by {}", original.id),
+        targets,
+        waves: vec!["all".into()],
+        max_in_flight: all,
+        // Going back does not stop for a host that cannot.
+        max_failures: all.saturating_add(1),
+        bake: Duration::ZERO,
+        ticket: original.ticket.clone(),
+        rollback_of: Some(original.id),
+        created_by: actor.to_owned(),
+        created_at: core.now(),
+    };
+    enter(core, actor, draft).await
+}
+
+async fn enter(core: &Core, actor: &str, draft: RolloutSpec) -> Result<RolloutId, Fault> {
+    let intent = RolloutIntent { verb: IntentVerb::Draft, accepted_failures: 0 };
+    for _ in 0..MAX_TRIES {
+        let spec = RolloutSpec { id: core.store.next_rollout_id().await?, ..draft.clone() };
+        let details = json!({
+            "release": spec.release, "selector": spec.selector, "hosts": spec.targets.len(),
+            "waves": spec.waves, "ticket": spec.ticket, "rollback_of": spec.rollback_of,
+        });
+        let audit = core.audit_by(actor, "rollout.create", format!("rollout/{}", spec.id), "ok", &details);
+        if core.store.create_rollout(&spec, intent, &audit).await? {
+            return Ok(spec.id);
+        }
+    }
+    Err(Fault::new(Code::Changed, "others create rollouts at the same moment").fix("try again"))
+}
+
+/// A release by version, digest, or a prefix of a digest that no other has.
+fn find_release<'a>(releases: &'a [Release], text: &str) -> Result<&'a Release, Fault> {
+    if let Some(release) = releases.iter().find(|release| release.target.version == text) {
+        return Ok(release);
+    }
+    let matching: Vec<&Release> =
+        releases.iter().filter(|release| release.target.digest.to_string().starts_with(text)).collect();
+    match matching.as_slice() {
+        [release] if text.len() >= 6 => Ok(release),
+        _ => Err(Fault::not_found("release", text).fix("flota release list")),
+    }
+}
+
+/// What a host runs, if it was published here.
+fn running(host: &Host, releases: &[Release]) -> Option<ReleaseRef> {
+    let runs: Digest = host.observed.as_ref()?.running?;
+    releases.iter().find(|release| release.target.digest == runs).map(|release| release.target.clone())
+}
+
+fn commonest(targets: &BTreeMap<HostId, TargetSpec>) -> Option<ReleaseRef> {
+    let mut counts: BTreeMap<Digest, (usize, &ReleaseRef)> = BTreeMap::new();
+    for target in targets.values() {
+        let entry = counts.entry(target.release.digest).or_insert((0, &target.release));
+        entry.0 = entry.0.saturating_add(1);
+    }
+    counts.into_values().max_by_key(|(count, _)| *count).map(|(_, release)| release.clone())
+}
+
+fn size(number: NonZeroU32) -> NonZeroUsize {
+    NonZeroUsize::try_from(number).unwrap_or(NonZeroUsize::MAX)
+}

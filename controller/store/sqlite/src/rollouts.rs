@@ -1,0 +1,144 @@
+//! Rollouts and their plans.
+
+mod record;
+
+use async_trait::async_trait;
+use flota_model::audit::AuditEntry;
+use flota_model::rollout::{IntentVerb, PlanId, RolloutIntent, RolloutPlan, RolloutSpec};
+use flota_model::RolloutId;
+use flota_store::{RolloutRecord, RolloutStore, SetPlan, StoreError};
+
+use crate::SqliteStore;
+use crate::audit::append;
+use crate::row::Origin;
+use crate::transaction::Writing;
+use record::{RolloutRow, verb_word};
+
+#[async_trait]
+impl RolloutStore for SqliteStore {
+    async fn next_rollout_id(&self) -> Result<RolloutId, StoreError> {
+        let query = sqlx::query_as::<_, (i64,)>("select coalesce(max(id), 0) + 1 from rollouts");
+        let next = self.read("numbering a rollout").find(query).await?.map_or(1, |(next,)| next);
+        Origin { table: "rollouts", row: "the newest" }.rollout("id", next)
+    }
+
+    async fn create_rollout(
+        &self,
+        spec: &RolloutSpec,
+        intent: RolloutIntent,
+        audit: &AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let mut writing = self.write("creating a rollout").await?;
+        let started_at = (intent.verb == IntentVerb::Run).then_some(spec.created_at.as_micros());
+        let insert = "insert into rollouts (id, spec, verb, accepted_failures, started_at) \
+                      values ($1, $2, $3, $4, $5) on conflict (id) do nothing";
+        let document = writing.json(spec)?;
+        let query = sqlx::query(insert)
+            .bind(spec.id.number())
+            .bind(document)
+            .bind(verb_word(intent.verb))
+            .bind(intent.accepted_failures)
+            .bind(started_at);
+        if writing.run(query).await? == 0 {
+            return Ok(false);
+        }
+        append(&mut writing, audit).await?;
+        writing.commit().await?;
+        Ok(true)
+    }
+
+    async fn rollouts(&self) -> Result<Vec<RolloutRecord>, StoreError> {
+        let query = sqlx::query_as::<_, RolloutRow>(record::ALL_ROLLOUTS);
+        self.read("listing rollouts").all(query).await?.into_iter().map(RolloutRecord::try_from).collect()
+    }
+
+    async fn active_rollouts(&self) -> Result<Vec<RolloutRecord>, StoreError> {
+        let query = sqlx::query_as::<_, RolloutRow>(record::ACTIVE_ROLLOUTS);
+        self.read("listing active rollouts").all(query).await?.into_iter().map(RolloutRecord::try_from).collect()
+    }
+
+    async fn rollout(&self, id: RolloutId) -> Result<Option<RolloutRecord>, StoreError> {
+        let query = sqlx::query_as::<_, RolloutRow>(record::ONE_ROLLOUT).bind(id.number());
+        self.read("looking up a rollout").find(query).await?.map(RolloutRecord::try_from).transpose()
+    }
+
+    async fn set_intent(
+        &self,
+        id: RolloutId,
+        from: RolloutIntent,
+        to: RolloutIntent,
+        audit: &AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let mut writing = self.write("changing what is wanted of a rollout").await?;
+        let update = "update rollouts set verb = $4, accepted_failures = $5, started_at = coalesce(started_at, $6) \
+                      where id = $1 and verb = $2 and accepted_failures = $3";
+        let started_at = (to.verb == IntentVerb::Run).then_some(audit.at.as_micros());
+        let query = sqlx::query(update)
+            .bind(id.number())
+            .bind(verb_word(from.verb))
+            .bind(from.accepted_failures)
+            .bind(verb_word(to.verb))
+            .bind(to.accepted_failures)
+            .bind(started_at);
+        if writing.run(query).await? == 0 {
+            return Ok(false);
+        }
+        append(&mut writing, audit).await?;
+        writing.commit().await?;
+        Ok(true)
+    }
+
+    async fn set_plan(&self, id: PlanId, plan: &RolloutPlan, audit: &AuditEntry) -> Result<SetPlan, StoreError> {
+        let mut writing = self.write("setting a rollout's plan").await?;
+        if !move_pointer(&mut writing, id, plan).await? {
+            let there = sqlx::query_as::<_, (i64,)>("select 1 from rollouts where id = $1").bind(plan.rollout.number());
+            return Ok(match writing.find(there).await? {
+                Some(_) => SetPlan::ParentMoved,
+                None => SetPlan::NoSuchRollout(plan.rollout),
+            });
+        }
+        insert_plan(&mut writing, id, plan).await?;
+        if state_of_parent(&mut writing, plan).await?.as_deref() != Some(plan.state.as_str()) {
+            append(&mut writing, audit).await?;
+        }
+        writing.commit().await?;
+        Ok(SetPlan::Done)
+    }
+}
+
+/// The compare and swap. The plan that the pointer names follows in the same transaction. `finished_at` is set exactly
+/// while the current plan is terminal: `active_rollouts` relies on it.
+async fn move_pointer(writing: &mut Writing, id: PlanId, plan: &RolloutPlan) -> Result<bool, StoreError> {
+    let update = "update rollouts set plan_id = $3, \
+                  finished_at = case when $4 then coalesce(finished_at, $5) end \
+                  where id = $1 and plan_id is not distinct from $2";
+    let query = sqlx::query(update)
+        .bind(plan.rollout.number())
+        .bind(plan.parent.map(|parent| parent.to_string()))
+        .bind(id.to_string())
+        .bind(plan.state.is_terminal())
+        .bind(plan.made_at.as_micros());
+    Ok(writing.run(query).await? == 1)
+}
+
+async fn insert_plan(writing: &mut Writing, id: PlanId, plan: &RolloutPlan) -> Result<(), StoreError> {
+    let insert = "insert into plans (id, rollout, revision, parent, state, document, made_at) \
+                  values ($1, $2, $3, $4, $5, $6, $7)";
+    let document = writing.json(plan)?;
+    let revision = writing.number(plan.revision)?;
+    let query = sqlx::query(insert)
+        .bind(id.to_string())
+        .bind(plan.rollout.number())
+        .bind(revision)
+        .bind(plan.parent.map(|parent| parent.to_string()))
+        .bind(plan.state.as_str())
+        .bind(document)
+        .bind(plan.made_at.as_micros());
+    writing.run(query).await.map(drop)
+}
+
+async fn state_of_parent(writing: &mut Writing, plan: &RolloutPlan) -> Result<Option<String>, StoreError> {
+    let Some(parent) = plan.parent else { return Ok(None) };
+    let query = sqlx::query_as::<_, (String,)>("select state from plans where id = $1").bind(parent.to_string());
+    Ok(writing.find(query).await?.map(|(state,)| state))
+}
