@@ -6,6 +6,9 @@
 //! Start with [`settings`] for what it is told, [`update`] for what it does to the host, [`commands`] for people.
 
 pub mod commands;
+pub mod enrol;
+pub mod identity;
 pub mod procedures;
+pub mod session;
 pub mod settings;
 pub mod update;

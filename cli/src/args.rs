@@ -38,8 +38,15 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "FLOTA_CONTEXT", hide_env_values = true, value_name = "NAME")]
     pub(crate) context: Option<String>,
     /// Shape of the data
-    #[arg(short, long, global = true, value_enum, value_name = "FORMAT", hide_possible_values = true,
-          help = "Shape of the data: table, wide, json, jsonl, tsv or name [default: table]")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        hide_possible_values = true,
+        help = "Shape of the data: table, wide, json, jsonl, tsv or name [default: table]"
+    )]
     pub(crate) output: Option<Format>,
     /// The same as -o json
     #[arg(long, global = true, conflicts_with = "output")]

@@ -11,7 +11,7 @@ use tonic::transport::Channel;
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::failure::{Failure, tls_alert};
+use crate::failure::{Failure, tls_refusal};
 
 /// Longest answer taken from the controller, in bytes: the listing of ten thousand hosts.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -145,7 +145,7 @@ fn unusable_files(context: &Context, error: &TlsFileError) -> Failure {
 }
 
 fn unreachable(context: &Context, error: &DialError) -> Failure {
-    if let Some(alert) = tls_alert(error) {
+    if let Some(alert) = tls_refusal(error) {
         return Failure::refused_certificate(alert);
     }
     let Context { name, entry } = context;
@@ -172,3 +172,6 @@ fn refused_by_us(error: &DialError) -> bool {
     let tls = source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@ pub(crate) struct Invocation {
     /// Whether someone can be asked.
     pub(crate) audience: Audience,
     target: Target,
+    clock: fn() -> Timestamp,
 }
 
 /// Who sits at the other end.
@@ -50,7 +51,13 @@ impl Invocation {
     fn of_process(global: &Global) -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let unicode = is_utf8(variable);
-        let style = |terminal| Style { color: colored(global.color, terminal, variable), unicode, terminal };
+        // A dumb terminal cannot redraw, so it is written to like a pipe.
+        let dumb = variable("TERM").is_some_and(|term| term == "dumb");
+        let style = |terminal: bool| Style {
+            color: colored(global.color, terminal, variable),
+            unicode,
+            terminal: terminal && !dumb,
+        };
         let [data, talk] = [std::io::stdout().is_terminal(), std::io::stderr().is_terminal()].map(style);
         let format = if global.json { Format::Json } else { global.output.unwrap_or_default() };
         let volume = if global.quiet { Talk::Quiet } else { Talk::Normal };
@@ -60,18 +67,19 @@ impl Invocation {
             timeout: global.timeout,
             audience,
             target: Target::Context(global.context.clone()),
+            clock: || Timestamp::from_micros(flota_daemon::present()),
         }
     }
 
     /// An invocation that speaks to a stand-in.
     #[cfg(test)]
     pub(crate) fn for_test(out: Out, route: Route, timeout: Option<Duration>) -> Self {
-        Self { out, timeout, audience: Audience::Script, target: Target::Route(route) }
+        Self { out, timeout, audience: Audience::Script, target: Target::Route(route), clock: crate::testing::now }
     }
 
     /// The present.
     pub(crate) fn now(&self) -> Timestamp {
-        flota_daemon::present()
+        (self.clock)()
     }
 
     /// Connects to the controller.

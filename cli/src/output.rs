@@ -129,7 +129,8 @@ impl Out {
     /// Tells people something in every case.
     pub(crate) fn complain(&self, text: &str) {
         let mut talk = self.talk.borrow_mut();
-        let _nobody_reads = talk.write_all(text.as_bytes()).and_then(|()| talk.write_all(b"\n")).and_then(|()| talk.flush());
+        let _nobody_reads =
+            talk.write_all(text.as_bytes()).and_then(|()| talk.write_all(b"\n")).and_then(|()| talk.flush());
     }
 
     /// Shows progress in place, without a line end; nothing where it could not be redrawn.
@@ -149,9 +150,7 @@ impl Out {
         match self.format {
             Format::Table | Format::Wide => self.data(&table(self.style)),
             Format::Json => self.data(&json::list(listing.kind, listing.items)),
-            Format::Jsonl => {
-                listing.items.iter().try_for_each(|item| self.data(&json::line(listing.kind, item)))
-            }
+            Format::Jsonl => listing.items.iter().try_for_each(|item| self.data(&json::line(listing.kind, item))),
             Format::Tsv => self.data(&tsv(listing)),
             Format::Name => listing.items.iter().try_for_each(|item| self.data(&text::clean((listing.name)(item)))),
         }

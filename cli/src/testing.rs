@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use flota_model::Timestamp;
-use flota_proto::v1::{
-    AttestationRecord, AuditEntry, Export, Host, HostDetail, PcrState, Rollout, Target, Wave,
-};
+use flota_proto::v1::{AttestationRecord, AuditEntry, Export, Host, HostDetail, PcrState, Rollout, Target, Wave};
 
 use crate::output::Style;
 
@@ -115,7 +113,8 @@ pub(crate) fn host_detail(name: &str) -> HostDetail {
     };
     let drifted = name == "fra-bot-13";
     let quoted = if drifted { "beef" } else { "cafe" };
-    let reasons = if drifted { vec!["pcr_mismatch: PCR 7 is not what the baseline has".to_owned()] } else { Vec::new() };
+    let reasons =
+        if drifted { vec!["pcr_mismatch: PCR 7 is not what the baseline has".to_owned()] } else { Vec::new() };
     let verdict = if drifted { "fail" } else { "pass" };
     HostDetail {
         host: Some(fleet_host(name)),
@@ -160,15 +159,23 @@ pub(crate) fn rollout(state: &str) -> Rollout {
         "draft" => ("created; not started", "pending", "", ""),
         "running" => ("wave 1 of 2 is in progress", "applying", "2026-11-23T14:16:00Z", ""),
         "paused" => ("paused by anna: looking at latency", "pending", "2026-11-23T14:16:00Z", ""),
-        "aborting" => ("aborted by anna; hosts past the point of no return finish", "withdrawing", "2026-11-23T14:16:00Z", ""),
+        "aborting" => {
+            ("aborted by anna; hosts past the point of no return finish", "withdrawing", "2026-11-23T14:16:00Z", "")
+        }
         "aborted" => ("aborted by anna", "skipped", "2026-11-23T14:16:00Z", "2026-11-23T14:30:00Z"),
         "succeeded" => ("every host runs its release", "committed", "2026-11-23T14:16:00Z", "2026-11-23T14:30:00Z"),
         _ => ("done, with 1 failure that was accepted", "rolled_back", "2026-11-23T14:16:00Z", "2026-11-23T14:30:00Z"),
     };
-    let canary_done = !matches!(state, "draft");
-    let canary = if canary_done { "committed" } else { target_state };
-    let done = |state: &str| u32::from(state == "committed");
+    let is_draft = state == "draft";
+    let canary = if is_draft { "pending" } else { "committed" };
+    let third = if target_state == "rolled_back" { "committed" } else { target_state };
+    let done = |states: &[&str]| states.iter().map(|state| u32::from(*state == "committed")).sum();
     let failed = u32::from(target_state == "rolled_back");
+    let [first_wave, second_wave] = match (is_draft, finished.is_empty()) {
+        (true, _) => ["waiting", "waiting"],
+        (false, true) => ["passed", "open"],
+        (false, false) => ["passed", "passed"],
+    };
     Rollout {
         id: "R-3".into(),
         state: state.into(),
@@ -180,15 +187,21 @@ pub(crate) fn rollout(state: &str) -> Rollout {
         created_at: "2026-11-23T14:15:00Z".into(),
         started_at: started.into(),
         finished_at: finished.into(),
-        wave: u32::from(canary_done),
+        wave: u32::from(!is_draft),
         waves: vec![
-            Wave { name: "canary".into(), state: "passed".into(), hosts: 1, done: done(canary), failed: 0 },
-            Wave { name: "wave 1".into(), state: "open".into(), hosts: 2, done: 1 + done(target_state), failed },
+            Wave { name: "canary".into(), state: first_wave.into(), hosts: 1, done: done(&[canary]), failed: 0 },
+            Wave {
+                name: "wave 1".into(),
+                state: second_wave.into(),
+                hosts: 2,
+                done: done(&[target_state, third]),
+                failed,
+            },
         ],
         targets: vec![
             target(1, 0, canary, "its part is done", "nobody", "14:20:00"),
             target(2, 1, target_state, "the reason that was given", "host", "14:25:00"),
-            target(3, 1, if target_state == "rolled_back" { "committed" } else { target_state }, "the reason that was given", "host", "14:26:00"),
+            target(3, 1, third, "the reason that was given", "host", "14:26:00"),
         ],
         ticket: "OPS-912".into(),
         failed,
@@ -215,15 +228,31 @@ pub(crate) fn halted() -> Rollout {
         target(5, 1, "applying", "switching", "host", "14:42:00"),
     ];
     targets.extend([1, 2].map(|number| target(number, 0, "committed", "confirmed by a quote", "nobody", "14:20:00")));
-    targets.extend([6, 8, 10, 11, 13].map(|number| target(number, 1, "committed", "confirmed by a quote", "nobody", "14:30:00")));
+    targets.extend(
+        [6, 8, 10, 11, 13].map(|number| target(number, 1, "committed", "confirmed by a quote", "nobody", "14:30:00")),
+    );
     targets.extend((14..43).map(|number| {
-        target(number, if number < 24 { 2 } else { 3 }, "pending", "wave 2 has not started: the rollout is halted", "operator", "14:31:52")
+        target(
+            number,
+            if number < 24 { 2 } else { 3 },
+            "pending",
+            "wave 2 has not started: the rollout is halted",
+            "operator",
+            "14:31:52",
+        )
     }));
-    let wave = |name: &str, state: &str, [hosts, done, failed]: [u32; 3]| Wave { name: name.into(), state: state.into(), hosts, done, failed };
+    let wave = |name: &str, state: &str, [hosts, done, failed]: [u32; 3]| Wave {
+        name: name.into(),
+        state: state.into(),
+        hosts,
+        done,
+        failed,
+    };
     Rollout {
         id: "R-214".into(),
         state: "halted".into(),
-        cause: "2 failures reached the limit of 2 in wave 1. Nothing new starts; 2 hosts already switching will finish".into(),
+        cause: "2 failures reached the limit of 2 in wave 1. Nothing new starts; 2 hosts already switching will finish"
+            .into(),
         selector: "env=prod".into(),
         wave: 1,
         waves: vec![

@@ -9,7 +9,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::client::Session;
 use crate::exit::Exit;
-use crate::failure::{Failure, Stake, is_transport, tls_alert};
+use crate::failure::{Failure, Stake, is_transport, tls_refusal};
 use crate::invocation::Invocation;
 use crate::output::Format;
 use crate::output::json;
@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Longest silence.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// How long the controller may be away when no `--timeout` says otherwise: a restart takes seconds.
-pub(crate) const GIVE_UP_AFTER: Duration = Duration::from_secs(600);
+pub(crate) const GIVE_UP_AFTER: Duration = Duration::from_mins(10);
 /// Longest silence while the controller is away.
 const WORD_WHILE_AWAY: Duration = Duration::from_secs(5);
 /// Names in a heartbeat.
@@ -133,7 +133,7 @@ async fn look(
             *heard = Instant::now();
             Ok(answer.into_inner().tasks)
         }
-        Err(status) if is_transport(&status) && tls_alert(&status).is_none() && heard.elapsed() < GIVE_UP_AFTER => {
+        Err(status) if is_transport(&status) && tls_refusal(&status).is_none() && heard.elapsed() < GIVE_UP_AFTER => {
             if session.reopen().await.is_err() && last_word.elapsed() >= WORD_WHILE_AWAY {
                 let away = heard.elapsed().as_secs();
                 invocation.out.talk(&format!("! no answer for {away} s, retrying; the hosts go on"));

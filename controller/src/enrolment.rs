@@ -252,7 +252,7 @@ fn refused(code: &str, error: &(dyn std::error::Error + 'static)) -> Fault {
 
 fn token_refused(why: &str) -> Fault {
     Fault::new(Code::TokenRefused, format!("the enrolment token cannot be used: {why}"))
-        .fix("make a new one: flota token create --host NAME")
+        .fix("make a new one: flota token create NAME")
 }
 
 fn used() -> Fault {

@@ -15,8 +15,8 @@ pub struct InvalidMessage {
 }
 
 impl InvalidMessage {
-    fn new(message: &'static str, field: &'static str, problem: impl ToString) -> Self {
-        Self { message, field, problem: problem.to_string() }
+    fn new(message: &'static str, field: &'static str, problem: String) -> Self {
+        Self { message, field, problem }
     }
 }
 

@@ -1,1 +1,23 @@
-//! Not written yet.
+//! A whole fleet of real processes on one machine: controller, exchange simulator, and hosts with a TPM, a bot and an
+//! agent each. The demo, the scenarios and the benches drive it the way an operator does: with `flota`.
+//!
+//! Never: a mock of something of ours, a fixed port, a path outside the fleet's folder. Start at [`Fleet`].
+
+mod bins;
+mod controller;
+mod exchange;
+mod fleet;
+mod host;
+mod operator;
+mod packages;
+mod process;
+pub mod wait;
+
+pub use bins::Bins;
+pub use controller::Controller;
+pub use exchange::Exchange;
+pub use fleet::{Fleet, FleetOptions};
+pub use host::BotHost;
+pub use operator::{Answer, Operator};
+pub use packages::{Package, Packages};
+pub use process::Process;

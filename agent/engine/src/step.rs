@@ -23,7 +23,6 @@ type Stepped = (State, Vec<Effect>);
 /// Decides what follows; never acts. A rejected event leaves the state untouched.
 pub fn step(state: &State, event: &Event) -> Result<Stepped, Rejected> {
     let unexpected = || Err(Rejected::Unexpected { state: state.phase.name(), event: event.name() });
-    let target = || state.phase.target().cloned();
     Ok(match (&state.phase, event) {
         (_, Event::Desired(desired)) => return receive(state, desired),
         (_, Event::Restarted { current }) => restart(state, current.as_ref()),
@@ -35,7 +34,8 @@ pub fn step(state: &State, event: &Event) -> Result<Stepped, Rejected> {
             let phase = Phase::Downloading { target: target.clone(), attempt: 1 };
             enter(state, phase, "fetches the package")
         }
-        (Phase::Preflight { .. }, Event::PreflightFailed { why }) => refuse(state, why),
+        (Phase::Preflight { .. }, Event::PreflightFailed { why })
+        | (Phase::Unpacking { .. }, Event::StageFailed { why }) => refuse(state, why),
         (Phase::Downloading { target, .. }, Event::Downloaded) => {
             enter(state, Phase::Unpacking { target: target.clone() }, "checks the package and unpacks it")
         }
@@ -48,7 +48,6 @@ pub fn step(state: &State, event: &Event) -> Result<Stepped, Rejected> {
         (Phase::Unpacking { target }, Event::Staged) => {
             enter(state, Phase::Staged { target: target.clone() }, "checked and unpacked")
         }
-        (Phase::Unpacking { .. }, Event::StageFailed { why }) => refuse(state, why),
         (Phase::Staged { target }, Event::Proceed) => {
             let phase = Phase::Exporting { target: target.clone(), attempt: 1 };
             enter(state, phase, "makes the security export")
@@ -68,9 +67,9 @@ pub fn step(state: &State, event: &Event) -> Result<Stepped, Rejected> {
             let phase = Phase::Probation { target: target.clone(), attempt: *attempt };
             enter(state, phase, "the new release must prove healthy")
         }
-        (Phase::Switching { .. }, Event::SwitchFailed { why }) => roll_back(state, target(), why),
+        (Phase::Switching { target, .. }, Event::SwitchFailed { why })
+        | (Phase::Probation { target, .. }, Event::Unhealthy { why }) => roll_back(state, target, why),
         (Phase::Probation { target, .. }, Event::Healthy) => commit(state, target),
-        (Phase::Probation { .. }, Event::Unhealthy { why }) => roll_back(state, target(), why),
 
         (Phase::SwitchingBack { target }, Event::SwitchedBack) => switched_back(state, target),
         (Phase::SwitchingBack { .. }, Event::SwitchBackFailed { why }) => {
@@ -203,7 +202,7 @@ fn restart(state: &State, current: Option<&Installed>) -> Stepped {
                 switch(state, target, attempt + 1)
             } else {
                 let why = format!("the agent or the host went down during each of {attempt} attempts to start it");
-                roll_back(state, Some(target.clone()), &why)
+                roll_back(state, target, &why)
             }
         }
         phase if phase.is_rest() && state.held.is_none() && differ(current, state.running.as_ref()) => {
@@ -244,12 +243,11 @@ fn still_held(state: &State, what: &str) -> Stepped {
     enter(state, Phase::SafeHold { bot: HeldBot::Left }, &format!("{what}; still in safe-hold: {reason}"))
 }
 
-fn roll_back(state: &State, target: Option<ReleaseRef>, why: &str) -> Stepped {
-    let Some(target) = target else { return hold(state, why) };
+fn roll_back(state: &State, target: &ReleaseRef, why: &str) -> Stepped {
     let mut next = state.clone();
     next.denied.insert(target.digest, shortened(why));
-    let detail = format!("went back from {}: {why}", shown(&target));
-    enter(&next, Phase::SwitchingBack { target }, &detail)
+    let detail = format!("went back from {} ({}): {why}", target.version, target.digest.short());
+    enter(&next, Phase::SwitchingBack { target: target.clone() }, &detail)
 }
 
 fn switched_back(state: &State, target: &ReleaseRef) -> Stepped {
@@ -277,10 +275,6 @@ fn enter(state: &State, phase: Phase, detail: &str) -> Stepped {
 
 fn next_attempt(attempt: u32, cause: Cause) -> Option<u32> {
     (cause == Cause::Transient && attempt < MAX_TRANSFER_ATTEMPTS).then(|| attempt + 1)
-}
-
-fn shown(release: &ReleaseRef) -> String {
-    format!("{} ({})", release.version, release.digest.short())
 }
 
 fn shortened(text: &str) -> String {

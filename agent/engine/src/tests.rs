@@ -62,14 +62,17 @@ fn an_update_that_goes_well_passes_every_stage_once() {
     assert_eq!(phases, expected);
     assert_eq!(state.running().unwrap().version, "2.0");
     assert_eq!(state.previous().unwrap().version, "1.0");
-    assert_eq!(resume(&state).last(), Some(&Effect::Cleanup { keep: vec![release("2.0").digest, release("1.0").digest] }));
+    assert_eq!(
+        resume(&state).last(),
+        Some(&Effect::Cleanup { keep: vec![release("2.0").digest, release("1.0").digest] })
+    );
 }
 
 #[test]
 fn generations_are_sorted_before_anything_else() {
     let state = after(&host(), &[install(5, "2.0")]);
-    let stale = Rejected::Stale { have: Generation::new(5).unwrap(), got: Generation::new(4).unwrap() };
-    assert_eq!(step(&state, &install(4, "3.0")), Err(stale));
+    let older = Rejected::Stale { have: Generation::new(5).unwrap(), got: Generation::new(4).unwrap() };
+    assert_eq!(step(&state, &install(4, "3.0")), Err(older));
     let conflict = Rejected::Conflict { generation: Generation::new(5).unwrap() };
     assert_eq!(step(&state, &install(5, "3.0")), Err(conflict.clone()));
     assert_eq!(step(&state, &desired(5, Goal::Stay)), Err(conflict));
@@ -206,7 +209,8 @@ fn a_current_that_other_hands_moved_is_what_runs() {
 #[test]
 fn a_state_reads_back_from_json() {
     let sick = Event::Unhealthy { why: why("sick") };
-    let mut state = after(&armed(&host(), install(1, "2.0")), &[Event::Proceed, Event::Switched, sick, install(2, "3")]);
+    let mut state =
+        after(&armed(&host(), install(1, "2.0")), &[Event::Proceed, Event::Switched, sick, install(2, "3")]);
     for _ in 0..2 {
         let text = serde_json::to_string(&state).unwrap();
         assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state, "{text}");

@@ -52,18 +52,24 @@ impl Host {
         assert!(generation(&state) >= generation(&before), "a generation was taken back");
         assert!(effects.iter().filter(|effect| effect.is_work()).count() <= 1, "two things at once: {effects:?}");
         let entered = state.phase() != before.phase() || generation(&state) != generation(&before);
-        if state.phase().public().is_terminal() && state.phase().is_rest() && entered && changed {
-            if let Some(generation) = generation(&state) {
-                *self.terminal.entry(generation).or_default() += 1;
-            }
+        if entered
+            && changed
+            && state.phase().is_rest()
+            && let Some(generation) = generation(&state)
+        {
+            assert!(state.phase().public().is_terminal(), "rest is an end");
+            *self.terminal.entry(generation).or_default() += 1;
         }
         if let Some(running) = report(&state).running {
-            let on_trial = state.phase().target().map(|target| target.digest);
-            assert!(self.committed.contains(&running) || on_trial == Some(running), "runs what it never had");
+            let on_trial = |state: &State| state.phase().target().is_some_and(|target| target.digest == running);
+            let known = self.committed.contains(&running) || on_trial(&before) || on_trial(&state);
+            assert!(known, "runs what it never had");
         }
         self.state = state;
-        if self.state.phase().is_rest() && changed {
+        if effects.iter().any(|effect| matches!(effect, Effect::Cleanup { .. })) {
             self.work = None;
+        }
+        if self.state.phase().is_rest() && changed {
             self.committed.extend(self.state.running().map(|installed| installed.digest));
             let named = self.state.running().map(|installed| installed.digest);
             assert!(named.is_none() || named == self.current, "at rest, and `current` is another");
@@ -92,7 +98,7 @@ impl Host {
             self.happen();
         }
         self.work = None;
-        self.apply(&outcome(&work, luck)).expect("the outcome of the effect under way");
+        self.apply(&outcome(&work, luck)).unwrap_or_else(|rejected| panic!("{rejected}"));
     }
 
     fn crash(&mut self, effect_done: bool) {
@@ -101,7 +107,7 @@ impl Host {
         }
         self.work = None;
         let current = self.current.map(|digest| Installed { digest, version: String::new() });
-        self.apply(&Event::Restarted { current }).expect("a restart");
+        self.apply(&Event::Restarted { current }).unwrap_or_else(|rejected| panic!("{rejected}"));
     }
 
     fn want(&mut self, ahead: i8, goal: Option<u8>, back: bool) {

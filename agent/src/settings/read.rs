@@ -17,13 +17,13 @@ use super::{
 /// Longest time any timeout may be set to, in seconds: a day. Beyond it a hang is not noticed by anyone.
 const MAX_SECONDS: u64 = 86_400;
 /// Time to start the bot unless told otherwise; exchanges take their time to accept a session.
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time to stop it; an orderly farewell cancels resting orders.
-const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time to answer one health question.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Probation unless told otherwise.
-const PROBATION: Duration = Duration::from_secs(120);
+const PROBATION: Duration = Duration::from_mins(2);
 /// Healthy answers in a row unless told otherwise: one may be luck, three over two seconds rarely are.
 const HEALTH_POLLS: NonZeroU32 = NonZeroU32::new(3).unwrap();
 /// Pause between two questions unless told otherwise.
@@ -47,9 +47,8 @@ pub(super) fn settings(text: &str, origin: &str) -> Result<Settings, Problems> {
     let health = read_section(&mut reader, &mut top, "health", &base, |reader, section, base| {
         if section.is_present() { health(reader, section, base).map(Some) } else { Some(None) }
     });
-    let update = read_section(&mut reader, &mut top, "update", &base, |reader, section, _| {
-        Some(update(reader, section))
-    });
+    let update =
+        read_section(&mut reader, &mut top, "update", &base, |reader, section, _| Some(update(reader, section)));
     reader.close(top);
     let read = (|| {
         Some(Settings {

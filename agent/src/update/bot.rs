@@ -162,9 +162,10 @@ mod tests {
         let hung = bot(root.path(), &["timeout", "--foreground", "31557", "sleep", "31556"]);
         assert!(matches!(hung.health().await, Err(BotError::Timeout { verb: "health", .. })));
         let still_there = || {
-            std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
-                std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x0031556\0")
-            })
+            std::fs::read_dir("/proc")
+                .unwrap()
+                .flatten()
+                .any(|entry| std::fs::read(entry.path().join("cmdline")).is_ok_and(|line| line == b"sleep\x0031556\0"))
         };
         let deadline = std::time::Instant::now() + Duration::from_secs(10);
         while still_there() {

@@ -12,11 +12,11 @@ use flota_model::update::{DesiredState, UpdateReport};
 use flota_procedures::checklist::{Outcome, Procedure, Proof};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::effects::{ExportMade, Host, present};
+use super::effects::{ExportMade, Host};
 use super::journal::{Journal, JournalError};
 use super::slots::{SlotError, Slots};
 use super::transfer::Transfer;
-use crate::procedures::{self, Environment};
+use crate::procedures::{self, Environment, present};
 use crate::settings::Settings;
 
 /// Goals that may wait for the updater. They supersede each other, so more would only be older.
@@ -28,14 +28,17 @@ const JOURNAL_PAUSE: Duration = Duration::from_secs(5);
 
 /// The task that brings the host to what is wanted of it.
 pub struct Updater {
-    state: State,
+    pub(super) state: State,
     journal: Arc<Journal>,
-    host: Arc<Host>,
+    pub(super) host: Arc<Host>,
     wants: mpsc::Receiver<Want>,
     reports: watch::Sender<UpdateReport>,
     /// The effect that the state waits for, under way.
-    work: Option<(Effect, Pin<Box<dyn Future<Output = Event> + Send>>)>,
+    pub(super) work: Option<(Effect, UnderWay)>,
 }
+
+/// An effect under way, to end in an event.
+type UnderWay = Pin<Box<dyn Future<Output = Event> + Send>>;
 
 /// Speaks to the updater; may be cloned.
 #[derive(Debug, Clone)]
@@ -157,12 +160,6 @@ impl Updater {
         true
     }
 
-    /// The state, for tests.
-    #[cfg(test)]
-    pub(super) fn state(&self) -> &State {
-        &self.state
-    }
-
     async fn receive(&mut self, Want { desired, answer }: Want) {
         let generation = desired.generation.number();
         let outcome = self.apply(&Event::Desired(desired)).await;
@@ -177,9 +174,11 @@ impl Updater {
     async fn apply(&mut self, event: &Event) -> Result<(), Rejected> {
         let (next, effects) = step(&self.state, event)?;
         if next != self.state {
-            self.write_down(&next).await;
+            write_down(&self.journal, &next).await;
             tracing::info!(event = event.name(), phase = next.phase().name(), detail = next.detail(), "update");
-            self.keep_outcome(&next).await;
+            if let Some(outcome) = outcome(&self.state, &next) {
+                keep(Arc::clone(&self.host), outcome, &next).await;
+            }
             self.state = next;
         }
         for effect in effects {
@@ -205,37 +204,6 @@ impl Updater {
             }
         }
     }
-
-    /// Returns once the state is on disk. As long as it is not, nothing may be done, so there is nothing else to do.
-    async fn write_down(&self, state: &State) {
-        loop {
-            let (journal, state) = (Arc::clone(&self.journal), state.clone());
-            match tokio::task::spawn_blocking(move || journal.write(&state)).await {
-                Ok(Ok(())) => return,
-                Ok(Err(error)) => tracing::error!(error = chain(&error), "the update state cannot be written; waiting"),
-                Err(error) => tracing::error!(error = chain(&error), "the update state was not written; trying again"),
-            }
-            tokio::time::sleep(JOURNAL_PAUSE).await;
-        }
-    }
-
-    /// Tells the checklist of an update that has ended after it changed something.
-    async fn keep_outcome(&self, next: &State) {
-        let outcome = match (self.state.phase(), next.phase()) {
-            (Phase::Probation { .. }, Phase::Committed) => Outcome::Passed,
-            (Phase::SwitchingBack { .. } | Phase::FallbackProbation { .. }, rest) if rest.target().is_none() => {
-                Outcome::Failed
-            }
-            _ => return,
-        };
-        let proof = next.accepted().map(|desired| Proof::Record { id: desired.rollout.to_string() });
-        let settings = Arc::clone(&self.host.settings);
-        let kept = tokio::task::spawn_blocking(move || {
-            procedures::keep(&settings.root, Procedure::Update, present(), outcome, proof);
-        });
-        // A panic in there was reported by the runtime, and the update stands.
-        let _ = kept.await;
-    }
 }
 
 impl UpdaterHandle {
@@ -250,4 +218,38 @@ impl UpdaterHandle {
     pub fn reports(&self) -> watch::Receiver<UpdateReport> {
         self.reports.clone()
     }
+}
+
+/// Returns once the state is on disk. As long as it is not, nothing may be done, so there is nothing else to do.
+async fn write_down(journal: &Arc<Journal>, state: &State) {
+    loop {
+        let (journal, state) = (Arc::clone(journal), state.clone());
+        match tokio::task::spawn_blocking(move || journal.write(&state)).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => tracing::error!(error = chain(&error), "the update state cannot be written; waiting"),
+            Err(error) => tracing::error!(error = chain(&error), "the update state was not written; trying again"),
+        }
+        tokio::time::sleep(JOURNAL_PAUSE).await;
+    }
+}
+
+/// How an update ended that changed something; none if none ends here.
+fn outcome(before: &State, after: &State) -> Option<Outcome> {
+    match (before.phase(), after.phase()) {
+        (Phase::Probation { .. }, Phase::Committed) => Some(Outcome::Passed),
+        (Phase::SwitchingBack { .. } | Phase::FallbackProbation { .. }, rest) if rest.target().is_none() => {
+            Some(Outcome::Failed)
+        }
+        _ => None,
+    }
+}
+
+/// Keeps that for the checklist.
+async fn keep(host: Arc<Host>, outcome: Outcome, state: &State) {
+    let proof = state.accepted().map(|desired| Proof::Record { id: desired.rollout.to_string() });
+    let kept = tokio::task::spawn_blocking(move || {
+        procedures::keep(&host.settings.root, Procedure::Update, present(), outcome, proof);
+    });
+    // A panic in there was reported by the runtime, and the update stands.
+    let _ = kept.await;
 }

@@ -15,13 +15,13 @@ use super::bot::{Bot, BotError};
 use super::slots::Slots;
 use super::stage;
 use super::transfer::Transfer;
-use crate::procedures::{self, Environment, ExportFile};
+use crate::procedures::{self, Environment, ExportFile, present};
 use crate::settings::{ExchangeCheck, Settings, SickStart};
 
 /// First pause before a transfer is tried again; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest such pause. [`flota_engine::MAX_TRANSFER_ATTEMPTS`] of them outlast an hour.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// Free space that an update needs, in sizes of the package: the package, what it unpacks to, and as much again.
 const SPACE_FACTOR: u64 = 4;
 /// Free space that must be left to the bot and its logs, in bytes.
@@ -57,7 +57,7 @@ pub(super) struct Host {
     /// The export of this update, so that trying its upload again does not write another.
     taken: Mutex<Option<(Digest, ExportFile)>>,
     /// Held by work on the disk, which goes on after its future was dropped; whatever comes next waits for it.
-    disk: Arc<Mutex<()>>,
+    pub(super) disk: Arc<Mutex<()>>,
 }
 
 impl Host {
@@ -175,15 +175,14 @@ impl Host {
     ) -> Result<(), (String, Cause)> {
         tokio::time::sleep(pause_before(attempt)).await;
         let taken = self.taken.lock().await.clone().filter(|(before, _)| *before == release.digest);
-        let file = match taken {
-            Some((_, file)) => file,
-            None => {
-                let settings = self.settings.clone();
-                let take = move || procedures::take_export(&settings, present()).map_err(|error| chain(&error));
-                let file = self.on_disk(take).await.map_err(|why| (why, Cause::Permanent))?;
-                *self.taken.lock().await = Some((release.digest, file.clone()));
-                file
-            }
+        let file = if let Some((_, file)) = taken {
+            file
+        } else {
+            let settings = self.settings.clone();
+            let take = move || procedures::take_export(&settings, present()).map_err(|error| chain(&error));
+            let file = self.on_disk(take).await.map_err(|why| (why, Cause::Permanent))?;
+            *self.taken.lock().await = Some((release.digest, file.clone()));
+            file
         };
         let uploaded = self.transfer.upload(&file.path, file.digest, file.size).await;
         uploaded.map_err(|error| (chain(&error), error.cause()))?;
@@ -270,11 +269,6 @@ impl Host {
     }
 }
 
-/// The present, in the type of the procedures.
-pub(super) fn present() -> jiff::Timestamp {
-    jiff::Timestamp::from_microsecond(flota_daemon::present()).unwrap_or_default()
-}
-
 fn pause_before(attempt: u32) -> Duration {
     match attempt {
         0 | 1 => Duration::ZERO,
@@ -284,7 +278,8 @@ fn pause_before(attempt: u32) -> Duration {
 }
 
 fn space_for(root: &Path, size: u64) -> Result<(), String> {
-    let volume = rustix::fs::statvfs(root).map_err(|errno| format!("asking for free space on {}: {errno}", root.display()))?;
+    let volume =
+        rustix::fs::statvfs(root).map_err(|errno| format!("asking for free space on {}: {errno}", root.display()))?;
     let free = volume.f_bavail.saturating_mul(volume.f_frsize);
     let needed = size.saturating_mul(SPACE_FACTOR).saturating_add(SPACE_RESERVE);
     if free >= needed {

@@ -78,7 +78,7 @@ impl Journal {
         for name in FILES {
             let path = folder.join(name);
             match read(&path).map_err(failed(&path))? {
-                Found::State(state) => newest = newer(newest, *state),
+                Found::State(state) => newest = Some(newer(newest, *state)),
                 Found::Nothing => {}
                 Found::Damage => quarantine(&path).map_err(failed(&path))?,
             }
@@ -92,7 +92,7 @@ impl Journal {
         for name in FILES {
             let path = folder.join(name);
             match read(&path).map_err(|source| JournalError::Io { path, source })? {
-                Found::State(state) => newest = newer(newest, *state),
+                Found::State(state) => newest = Some(newer(newest, *state)),
                 Found::Nothing | Found::Damage => {}
             }
         }
@@ -104,7 +104,7 @@ impl Journal {
         let body = serde_json::to_string(state).map_err(JournalError::Encode)?;
         let header = Header { sequence: state.sequence(), sha256: Digest::of(body.as_bytes()) };
         let header = serde_json::to_string(&header).map_err(JournalError::Encode)?;
-        let name = if state.sequence() % 2 == 0 { FILES[0] } else { FILES[1] };
+        let name = if state.sequence().is_multiple_of(2) { FILES[0] } else { FILES[1] };
         Ok(durable::write_file(&self.folder.join(name), MODE, format!("{header}\n{body}\n").as_bytes())?)
     }
 }
@@ -132,10 +132,10 @@ fn parse(contents: &[u8]) -> Option<State> {
     serde_json::from_str(body).ok().filter(|state: &State| state.sequence() == header.sequence)
 }
 
-fn newer(one: Option<State>, other: State) -> Option<State> {
+fn newer(one: Option<State>, other: State) -> State {
     match one {
-        Some(one) if one.sequence() >= other.sequence() => Some(one),
-        _ => Some(other),
+        Some(one) if one.sequence() >= other.sequence() => one,
+        _ => other,
     }
 }
 
@@ -202,7 +202,9 @@ mod tests {
     #[test]
     fn with_both_files_lost_there_is_simply_no_state() {
         let folder = tempfile::tempdir().unwrap();
-        FILES.iter().for_each(|name| fs::write(folder.path().join(name), "no state\n").unwrap());
+        for name in FILES {
+            fs::write(folder.path().join(name), "no state\n").unwrap();
+        }
         let (journal, state) = Journal::open(folder.path()).unwrap();
         assert_eq!(state, None);
         journal.write(&states().next().unwrap()).unwrap();

@@ -93,7 +93,7 @@ impl Slots {
     pub(super) fn finish(&self, digest: Digest) -> Result<(), SlotError> {
         let path = self.path(digest);
         fs::rename(self.temporary(digest), &path).map_err(at("placing the release", &path))?;
-        self.sync(&self.releases())
+        Self::sync(&self.releases())
     }
 
     /// Lets `current` name this release: at any instant it names the one before, or this one.
@@ -106,13 +106,13 @@ impl Slots {
         remove(&new)?;
         symlink(Path::new(RELEASES).join(digest.to_string()), &new).map_err(at("creating the link", &new))?;
         fs::rename(&new, &link).map_err(at("moving the link", &link))?;
-        self.sync(&self.root)
+        Self::sync(&self.root)
     }
 
     /// Lets `current` name nothing.
     pub(super) fn unpoint(&self) -> Result<(), SlotError> {
         remove(&self.root.join(CURRENT))?;
-        self.sync(&self.root)
+        Self::sync(&self.root)
     }
 
     /// Takes a release away. Its name goes first, so that what is left of it is never taken for a release.
@@ -163,7 +163,7 @@ impl Slots {
         serde_json::from_slice(&text).map(|Manifest { version }| version).unwrap_or_default()
     }
 
-    fn sync(&self, folder: &Path) -> Result<(), SlotError> {
+    fn sync(folder: &Path) -> Result<(), SlotError> {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(at("syncing", folder))
     }
 }

@@ -8,7 +8,7 @@ use flota_model::release::ReleaseRef;
 use flota_procedures::package::{self, CannotCheck, CheckReport, CheckRequest, SignatureVerdict, UnpackError};
 
 use super::slots::{SlotError, Slots};
-use crate::procedures::{self, KeyFileError, digest_of};
+use crate::procedures::{self, KeyFileError, digest_of, present};
 use crate::settings::Settings;
 
 /// Errors of a package that are told; the rest is in the output of the check.
@@ -96,7 +96,7 @@ impl Parcel {
 pub(super) fn stage(settings: &Settings, slots: &Slots, release: &ReleaseRef) -> Result<(), StageError> {
     let key = procedures::read_key(&settings.package.key_file, "package.key_file")?;
     let check = |source: &Path| {
-        let request = CheckRequest { key: Some(&key), ..CheckRequest::new(source, super::effects::present()) };
+        let request = CheckRequest { key: Some(&key), ..CheckRequest::new(source, present()) };
         package::check(&request)
     };
     if slots.contains(release.digest) {

@@ -108,7 +108,13 @@ mod tests {
     fn outcome(host: &str, verdict: &str, reasons: &[&str]) -> ChallengeOutcome {
         let trust = if verdict == "pass" { "trusted" } else { "drifted" };
         let reasons = reasons.iter().map(|reason| (*reason).to_owned()).collect();
-        ChallengeOutcome { host_id: String::new(), host_name: host.into(), verdict: verdict.into(), trust: trust.into(), reasons }
+        ChallengeOutcome {
+            host_id: String::new(),
+            host_name: host.into(),
+            verdict: verdict.into(),
+            trust: trust.into(),
+            reasons,
+        }
     }
 
     #[test]

@@ -52,7 +52,8 @@ async fn list(invocation: &Invocation, args: List) -> Result<Exit, Failure> {
         invocation.out.talk("no such entries.");
     }
     let (format, now) = (invocation.out.format, invocation.now());
-    let listing = Listing { kind: "AuditEntry", items: &entries, columns: &COLUMNS, row, name: |entry: &AuditEntry| &entry.hash };
+    let listing =
+        Listing { kind: "AuditEntry", items: &entries, columns: &COLUMNS, row, name: |entry: &AuditEntry| &entry.hash };
     invocation.out.listing(&listing, |style| table(&entries, format, now, style))?;
     Ok(Exit::Good)
 }
@@ -71,7 +72,9 @@ fn verified(verdict: &VerifyAuditResponse, style: Style) -> String {
         return style.say(Sign::Ok, &format!("the chain is intact: {entries} entries, head {}", clean(head)));
     }
     let sentence = style.say(Sign::Failed, &format!("the chain is broken at entry {first_bad}: {}", clean(problem)));
-    format!("{sentence}\n  treat this as an incident: make no changes by hand, keep the database, compare with the last good head of a backup")
+    format!(
+        "{sentence}\n  treat this as an incident: make no changes by hand, keep the database, compare with the last good head of a backup"
+    )
 }
 
 const COLUMNS: [&str; 8] = ["sequence", "at", "actor", "action", "object", "outcome", "details", "hash"];

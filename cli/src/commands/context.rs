@@ -84,18 +84,25 @@ pub(crate) fn run(invocation: &Invocation, command: ContextCommand) -> Result<Ex
     match command {
         ContextCommand::List => list(invocation, &contexts, &file),
         ContextCommand::Show(args) => show(invocation, &contexts, &file, args.name.as_deref()),
-        ContextCommand::Use(args) => switch(invocation, contexts, &file, args.name),
+        ContextCommand::Use(args) => switch(invocation, contexts, &file, &args.name),
         ContextCommand::Add(args) => add(invocation, contexts, &file, args),
         ContextCommand::Remove(args) => remove(invocation, contexts, &file, &args.name),
     }
 }
 
 fn list(invocation: &Invocation, contexts: &Contexts, file: &Path) -> Result<Exit, Failure> {
-    let shown = contexts.contexts.keys().map(|name| shown(contexts, file, Some(name))).collect::<Result<Vec<_>, _>>()?;
+    let shown =
+        contexts.contexts.keys().map(|name| shown(contexts, file, Some(name))).collect::<Result<Vec<_>, _>>()?;
     if shown.is_empty() {
         invocation.out.talk(&format!("no contexts in {}.  Add one: flota context add --help", file.display()));
     }
-    let listing = Listing { kind: "Context", items: &shown, columns: &["name", "current", "endpoint"], row, name: |shown: &Shown| &shown.name };
+    let listing = Listing {
+        kind: "Context",
+        items: &shown,
+        columns: &["name", "current", "endpoint"],
+        row,
+        name: |shown: &Shown| &shown.name,
+    };
     invocation.out.listing(&listing, |style| table(&shown, style))?;
     Ok(Exit::Good)
 }
@@ -106,10 +113,10 @@ fn show(invocation: &Invocation, contexts: &Contexts, file: &Path, name: Option<
     Ok(Exit::Good)
 }
 
-fn switch(invocation: &Invocation, contexts: Contexts, file: &Path, name: String) -> Result<Exit, Failure> {
-    contexts.entry(&name)?;
+fn switch(invocation: &Invocation, contexts: Contexts, file: &Path, name: &str) -> Result<Exit, Failure> {
+    contexts.entry(name)?;
+    Contexts { current: Some(name.to_owned()), ..contexts }.write(file)?;
     invocation.out.talk(&format!("context {name} is the current one now."));
-    Contexts { current: Some(name), ..contexts }.write(file)?;
     Ok(Exit::Good)
 }
 
@@ -175,7 +182,8 @@ fn facts(shown: &Shown, file: &Path, style: Style) -> String {
     table.row([Cell::from("endpoint"), Cell::from(&shown.endpoint)]);
     for (name, path) in [("ca_file", &shown.ca_file), ("cert_file", &shown.cert_file), ("key_file", &shown.key_file)] {
         let text = path.display().to_string();
-        let cell = if path.exists() { Cell::from(text) } else { Cell::signed(Sign::Failed, &format!("{text} is not there")) };
+        let cell =
+            if path.exists() { Cell::from(text) } else { Cell::signed(Sign::Failed, &format!("{text} is not there")) };
         table.row([Cell::from(name), cell]);
     }
     table.row([Cell::from("from"), Cell::from(file.display().to_string())]);

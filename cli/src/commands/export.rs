@@ -141,9 +141,7 @@ pub(crate) fn finish(invocation: &Invocation, tasks: &[Task], exit: Exit, later:
 pub(crate) fn print_tasks(invocation: &Invocation, list: &[Task]) -> Result<(), Failure> {
     let width = list.iter().map(|task| task.host_name.len()).max().unwrap_or(0);
     let listing = Listing { kind: "Task", items: list, columns: &tasks::COLUMNS, row: tasks::row, name: tasks::name };
-    invocation.out.listing(&listing, |style| {
-        list.iter().map(|task| tasks::line(task, width, style) + "\n").collect()
-    })
+    invocation.out.listing(&listing, |style| list.iter().map(|task| tasks::line(task, width, style) + "\n").collect())
 }
 
 fn judged(tasks: &[Task]) -> Exit {
@@ -160,7 +158,8 @@ async fn list(invocation: &Invocation, args: List) -> Result<Exit, Failure> {
     if exports.is_empty() {
         invocation.out.talk("no exports.  Make one: flota export run HOST");
     }
-    let listing = Listing { kind: "Export", items: &exports, columns: &COLUMNS, row, name: |export: &Export| &export.id };
+    let listing =
+        Listing { kind: "Export", items: &exports, columns: &COLUMNS, row, name: |export: &Export| &export.id };
     let now = invocation.now();
     invocation.out.listing(&listing, |style| table(&exports, now, style))?;
     Ok(Exit::Good)
@@ -184,7 +183,12 @@ async fn get(invocation: &Invocation, args: Get) -> Result<Exit, Failure> {
     download::to_file(&session, &export.blob, export.size_bytes, &path, overwrite).await?;
     let shown = path.display().to_string();
     invocation.out.object("Export", &export, &shown, |_| shown.clone())?;
-    invocation.out.talk(&format!("{} from {}, checked against sha256 {}", bytes(export.size_bytes), clean(&export.host_name), export.blob));
+    invocation.out.talk(&format!(
+        "{} from {}, checked against sha256 {}",
+        bytes(export.size_bytes),
+        clean(&export.host_name),
+        export.blob
+    ));
     Ok(Exit::Good)
 }
 
@@ -197,7 +201,9 @@ async fn by_id(session: &Session, id: &str) -> Result<Export, Failure> {
         (0, None) => Err(Failure::new(Exit::NotFound, format!("there is no export `{id}`")).fix("flota export list")),
         (_, None) => {
             let failure = Failure::new(Exit::Usage, format!("`{id}` is the beginning of {} exports", found.len()));
-            Err(found.iter().take(5).fold(failure, |failure, export| failure.detail(format!("{}  {}", clean(&export.id), clean(&export.host_name)))))
+            Err(found.iter().take(5).fold(failure, |failure, export| {
+                failure.detail(format!("{}  {}", clean(&export.id), clean(&export.host_name)))
+            }))
         }
     }
 }
@@ -205,7 +211,8 @@ async fn by_id(session: &Session, id: &str) -> Result<Export, Failure> {
 async fn newest(session: &Session, host: &str) -> Result<Export, Failure> {
     let newest = fetch(session, host.to_owned(), 1).await?.into_iter().next();
     newest.ok_or_else(|| {
-        Failure::new(Exit::NotFound, format!("{host} has no export in the archive")).fix(format!("flota export run {host}"))
+        Failure::new(Exit::NotFound, format!("{host} has no export in the archive"))
+            .fix(format!("flota export run {host}"))
     })
 }
 

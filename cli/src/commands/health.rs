@@ -91,12 +91,11 @@ async fn check(invocation: &Invocation, args: Run) -> Result<Exit, Failure> {
 fn judged(tasks: &[Task]) -> Exit {
     let healthy = |task: &Task| task.state == "done" && task.health == "healthy";
     let silent = |task: &Task| task.state == "expired";
-    match (tasks.iter().all(healthy), tasks.iter().all(silent)) {
-        (true, _) => Exit::Good,
-        (false, true) => Exit::Bad,
-        (false, false) if tasks.iter().all(|task| healthy(task) || silent(task)) => Exit::Partial,
-        (false, false) => Exit::Bad,
+    if tasks.iter().all(healthy) {
+        return Exit::Good;
     }
+    let none_ill = tasks.iter().all(|task| healthy(task) || silent(task));
+    if none_ill && tasks.iter().any(healthy) { Exit::Partial } else { Exit::Bad }
 }
 
 async fn show(invocation: &Invocation, args: Show) -> Result<Exit, Failure> {
@@ -145,7 +144,15 @@ fn table(hosts: &[HostHealth], now: Timestamp, style: Style) -> String {
             };
             let latency = check.latency.map(|seconds| format!("{seconds:.3} s")).unwrap_or_default();
             let state = Cell::signed(sign(&check.status), &check.status);
-            table.row([name, overall, age, Cell::from(&check.name), state, Cell::from(latency), Cell::from(&check.details)]);
+            table.row([
+                name,
+                overall,
+                age,
+                Cell::from(&check.name),
+                state,
+                Cell::from(latency),
+                Cell::from(&check.details),
+            ]);
         }
     }
     table.render(style)

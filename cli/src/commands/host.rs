@@ -184,7 +184,8 @@ fn summary(replies: &[PingReply], style: Style) -> String {
     let (Some(min), Some(median), Some(max)) = (times.first(), times.get(times.len() / 2), times.last()) else {
         return answered;
     };
-    let times = [("min", min), ("median", median), ("max", max)].map(|(name, time)| format!("{name} {}", milliseconds(*time)));
+    let times =
+        [("min", min), ("median", median), ("max", max)].map(|(name, time)| format!("{name} {}", milliseconds(*time)));
     [answered, times.join(style.dot())].join(style.dot())
 }
 

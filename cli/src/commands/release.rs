@@ -49,13 +49,16 @@ async fn publish(invocation: &Invocation, args: Publish) -> Result<Exit, Failure
     let release = answer.map_err(|status| Failure::of_status(&status, Stake::Repeatable))?.into_inner();
     invocation.out.object("Release", &release, &release.digest, |_| published(&release))?;
     let version = clean(&release.version);
-    invocation.out.talk(&format!("no host has changed.\nnext: flota rollout create --release {version} -l SELECTOR --canary 1"));
+    invocation
+        .out
+        .talk(&format!("no host has changed.\nnext: flota rollout create --release {version} -l SELECTOR --canary 1"));
     Ok(Exit::Good)
 }
 
 fn published(release: &Release) -> String {
     let Release { digest, id, version, platform, size_bytes, published_at, published_by, .. } = release;
-    let what = format!("{} {} for {}, {}, sha256 {digest}", clean(id), clean(version), clean(platform), bytes(*size_bytes));
+    let what =
+        format!("{} {} for {}, {}, sha256 {digest}", clean(id), clean(version), clean(platform), bytes(*size_bytes));
     if release.already_published {
         format!("{what}: already published at {} by {}", time::stamp(published_at), clean(published_by))
     } else {
@@ -70,7 +73,13 @@ async fn list(invocation: &Invocation) -> Result<Exit, Failure> {
     if releases.is_empty() {
         invocation.out.talk("no releases.  Publish one: flota release publish FILE");
     }
-    let listing = Listing { kind: "Release", items: &releases, columns: &COLUMNS, row, name: |release: &Release| &release.digest };
+    let listing = Listing {
+        kind: "Release",
+        items: &releases,
+        columns: &COLUMNS,
+        row,
+        name: |release: &Release| &release.digest,
+    };
     invocation.out.listing(&listing, |style| table(&releases, style))?;
     Ok(Exit::Good)
 }
@@ -79,12 +88,14 @@ const COLUMNS: [&str; 8] =
     ["digest", "id", "version", "platform", "runtime", "size_bytes", "published_at", "published_by"];
 
 fn row(release: &Release) -> Vec<String> {
-    let Release { digest, id, version, platform, runtime, size_bytes, published_at, published_by, .. } = release.clone();
+    let Release { digest, id, version, platform, runtime, size_bytes, published_at, published_by, .. } =
+        release.clone();
     vec![digest, id, version, platform, runtime, size_bytes.to_string(), published_at, published_by]
 }
 
 fn table(releases: &[Release], style: Style) -> String {
-    let mut table = Table::new(["VERSION", "PACKAGE", "PLATFORM", "RUNTIME", "SIZE", "PUBLISHED", "BY", "SHA256"]).right(4);
+    let mut table =
+        Table::new(["VERSION", "PACKAGE", "PLATFORM", "RUNTIME", "SIZE", "PUBLISHED", "BY", "SHA256"]).right(4);
     for release in releases {
         table.row([
             Cell::from(&release.version),

@@ -161,15 +161,25 @@ async fn list(invocation: &Invocation, args: &List) -> Result<Exit, Failure> {
         let none = if args.needs_decision { "no rollout waits for a person." } else { "no rollouts." };
         invocation.out.talk(none);
     }
-    let name = |rollout: &Rollout| -> &str { &rollout.id };
-    let listing = Listing { kind: "Rollout", items: &rollouts, columns: &COLUMNS, row, name };
+    let listing =
+        Listing { kind: "Rollout", items: &rollouts, columns: &COLUMNS, row, name: |rollout: &Rollout| &rollout.id };
     let now = invocation.now();
     invocation.out.listing(&listing, |style| table(&rollouts, now, style))?;
     Ok(Exit::Good)
 }
 
 const COLUMNS: [&str; 11] = [
-    "id", "state", "version", "selector", "hosts", "done", "failed", "created_by", "created_at", "finished_at", "cause",
+    "id",
+    "state",
+    "version",
+    "selector",
+    "hosts",
+    "done",
+    "failed",
+    "created_by",
+    "created_at",
+    "finished_at",
+    "cause",
 ];
 
 fn row(rollout: &Rollout) -> Vec<String> {
@@ -180,7 +190,8 @@ fn row(rollout: &Rollout) -> Vec<String> {
 }
 
 fn table(rollouts: &[Rollout], now: flota_model::Timestamp, style: Style) -> String {
-    let mut table = Table::new(["ROLLOUT", "STATE", "VERSION", "TO", "DONE", "FAILED", "TIME", "BY", "WHY"]).right(4).right(5);
+    let mut table =
+        Table::new(["ROLLOUT", "STATE", "VERSION", "TO", "DONE", "FAILED", "TIME", "BY", "WHY"]).right(4).right(5);
     for rollout in rollouts {
         let counts = counts(rollout);
         let to = if rollout.rollback_of.is_empty() {

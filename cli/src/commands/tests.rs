@@ -75,11 +75,13 @@ async fn pings_of_named_hosts_are_asked_one_by_one() {
 
 #[tokio::test]
 async fn an_export_waits_and_counts() {
-    let looks = |last: &str| VecDeque::from([
-        vec![task("bot-1", "waiting"), task("bot-2", "waiting")],
-        vec![task("bot-2", "done"), task("bot-1", "offered")],
-        vec![task("bot-1", last), task("bot-2", "done")],
-    ]);
+    let looks = |last: &str| {
+        VecDeque::from([
+            vec![task("bot-1", "waiting"), task("bot-2", "waiting")],
+            vec![task("bot-2", "done"), task("bot-1", "offered")],
+            vec![task("bot-1", last), task("bot-2", "done")],
+        ])
+    };
     for (last, exit) in [("done", Exit::Good), ("failed", Exit::Partial)] {
         let controller = Controller::start(Script { tasks: looks(last), ..Script::default() }).await;
         let (ended, data, _) = run(&controller, &["export", "run", "--all"], Format::Table).await;

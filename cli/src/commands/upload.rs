@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use flota_model::Digest;
+use flota_proto::CHUNK_BYTES;
 use flota_proto::v1::put_blob_request::Part;
 use flota_proto::v1::{PutBlobHeader, PutBlobRequest, StatBlobRequest};
-use flota_proto::CHUNK_BYTES;
 use futures_util::stream::{self, Stream};
 use sha2::Digest as _;
 use tokio::time::interval;
@@ -51,7 +51,12 @@ pub(crate) fn hash(path: &Path) -> Result<Hashed, Failure> {
 }
 
 /// Uploads what the controller does not have yet.
-pub(crate) async fn send(invocation: &Invocation, session: &Session, path: &Path, hashed: Hashed) -> Result<(), Failure> {
+pub(crate) async fn send(
+    invocation: &Invocation,
+    session: &Session,
+    path: &Path,
+    hashed: Hashed,
+) -> Result<(), Failure> {
     let digest = hashed.digest.to_string();
     let answer = session.blobs().stat(session.ask(StatBlobRequest { digest: digest.clone() })).await;
     let there = answer.map_err(|status| Failure::of_status(&status, Stake::Reads))?.into_inner();
@@ -93,7 +98,10 @@ async fn put(
     invocation.out.progress("");
     result.map(drop).map_err(|status| {
         let failure = Failure::of_status(&status, Stake::Repeatable);
-        failure.fix("repeat the command: the upload resumes where it stopped")
+        match failure.exit() {
+            Exit::Unreachable => failure.fix("repeat the command: the upload resumes where it stopped"),
+            _ => failure,
+        }
     })
 }
 

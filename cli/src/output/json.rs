@@ -39,5 +39,7 @@ pub(crate) fn list<T: Serialize>(kind: &str, items: &[T]) -> String {
 
 /// Read models are maps with text keys, which always serialise; should one not, the document says so itself.
 fn written(result: serde_json::Result<String>) -> String {
-    result.unwrap_or_else(|error| serde_json::json!({ "apiVersion": API_VERSION, "kind": "Error", "message": error.to_string() }).to_string())
+    result.unwrap_or_else(|error| {
+        serde_json::json!({ "apiVersion": API_VERSION, "kind": "Error", "message": error.to_string() }).to_string()
+    })
 }

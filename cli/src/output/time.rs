@@ -66,7 +66,9 @@ fn day(time: Timestamp) -> i64 {
 }
 
 fn format(time: Timestamp, pattern: &str) -> String {
-    jiff::Timestamp::from_microsecond(time.as_micros()).map(|time| time.strftime(pattern).to_string()).unwrap_or_default()
+    jiff::Timestamp::from_microsecond(time.as_micros())
+        .map(|time| time.strftime(pattern).to_string())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -91,8 +93,8 @@ mod tests {
     #[test]
     fn durations_read_as_people_write_them() {
         assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("10m"), Ok(Duration::from_secs(600)));
-        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(parse_duration("10m"), Ok(Duration::from_mins(10)));
+        assert_eq!(parse_duration("1h30m"), Ok(Duration::from_mins(90)));
         assert!(parse_duration("-5s").is_err());
         assert!(parse_duration("soon").is_err());
     }

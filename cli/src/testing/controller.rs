@@ -17,7 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::PLAIN;
 use crate::client::Route;
 use crate::invocation::Invocation;
-use crate::output::{Format, Out, Talk};
+use crate::output::{Format, Out, Style, Talk};
 
 /// What the stand-in does, and what was asked of it.
 #[derive(Default)]
@@ -99,8 +99,18 @@ impl Controller {
 
     /// A command that speaks to it, and what it prints on stdout and stderr.
     pub(crate) fn invocation(&self, format: Format, timeout: Option<Duration>) -> (Invocation, Printed, Printed) {
+        self.invocation_on(PLAIN, format, timeout)
+    }
+
+    /// The same, with another reader of stdout.
+    pub(crate) fn invocation_on(
+        &self,
+        style: Style,
+        format: Format,
+        timeout: Option<Duration>,
+    ) -> (Invocation, Printed, Printed) {
         let (data, talk) = (Printed::default(), Printed::default());
-        let out = Out::new(Box::new(data.clone()), Box::new(talk.clone()), [PLAIN, PLAIN], format, Talk::Normal);
+        let out = Out::new(Box::new(data.clone()), Box::new(talk.clone()), [style, PLAIN], format, Talk::Normal);
         (Invocation::for_test(out, Route::Plain(self.address.clone()), timeout), data, talk)
     }
 }
@@ -112,6 +122,7 @@ type Answer<T> = Result<Response<T>, Status>;
 type Messages<T> = Pin<Box<dyn futures_util::Stream<Item = Result<T, Status>> + Send>>;
 
 impl Service {
+    #[expect(clippy::unnecessary_wraps, reason = "it is what its callers answer with")]
     fn act(&self, verb: &'static str, request: Request<v1::RolloutActionRequest>) -> Answer<v1::Rollout> {
         let mut script = self.0.lock().unwrap();
         script.actions.push((verb, request.into_inner()));
@@ -136,7 +147,8 @@ impl v1::hosts_server::Hosts for Service {
 
     async fn ping(&self, request: Request<v1::PingRequest>) -> Answer<Self::PingStream> {
         let name = request.into_inner().selector;
-        let reply = v1::PingReply { answered: name.ends_with('1'), name, round_trip_us: 900, ..v1::PingReply::default() };
+        let reply =
+            v1::PingReply { answered: name.ends_with('1'), name, round_trip_us: 900, ..v1::PingReply::default() };
         Ok(Response::new(Box::pin(futures_util::stream::iter([Ok(reply)]))))
     }
 }
@@ -219,11 +231,17 @@ impl v1::tasks_server::Tasks for Service {
 impl v1::releases_server::Releases for Service {
     async fn publish(&self, request: Request<v1::PublishRequest>) -> Answer<v1::Release> {
         let digest = request.into_inner().digest;
-        Ok(Response::new(v1::Release { digest, id: "bot".into(), version: "1.4.0".into(), platform: "linux".into(), ..Default::default() }))
+        Ok(Response::new(v1::Release {
+            digest,
+            id: "bot".into(),
+            version: "1.4.0".into(),
+            platform: "linux".into(),
+            ..Default::default()
+        }))
     }
 
     async fn list(&self, _: Request<v1::ListReleasesRequest>) -> Answer<v1::ListReleasesResponse> {
-        Ok(Response::default())
+        Ok(Response::new(v1::ListReleasesResponse::default()))
     }
 }
 
@@ -254,6 +272,6 @@ impl v1::blobs_server::Blobs for Service {
             }
         }
         self.0.lock().unwrap().blob_is_complete = true;
-        Ok(Response::default())
+        Ok(Response::new(v1::PutBlobResponse::default()))
     }
 }

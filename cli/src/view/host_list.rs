@@ -55,16 +55,36 @@ pub(crate) fn render(hosts: &[Host], shown: usize, format: Format, now: Timestam
 /// One row of `-o tsv`.
 pub(crate) fn row(host: &Host) -> Vec<String> {
     let fields = [
-        &host.name, &host.id, &host.trust, &host.liveness, &host.last_seen, &host.version, &host.running,
-        &host.attested_release, &host.wanted_version, &host.phase, &host.health, &host.detail,
+        &host.name,
+        &host.id,
+        &host.trust,
+        &host.liveness,
+        &host.last_seen,
+        &host.version,
+        &host.running,
+        &host.attested_release,
+        &host.wanted_version,
+        &host.phase,
+        &host.health,
+        &host.detail,
     ];
     fields.into_iter().cloned().collect()
 }
 
 /// Its header.
 pub(crate) const COLUMNS: [&str; 12] = [
-    "name", "id", "trust", "liveness", "last_seen", "version", "running", "attested_release", "wanted_version", "phase",
-    "health", "detail",
+    "name",
+    "id",
+    "trust",
+    "liveness",
+    "last_seen",
+    "version",
+    "running",
+    "attested_release",
+    "wanted_version",
+    "phase",
+    "health",
+    "detail",
 ];
 
 /// `env=prod,venue=binance`.
@@ -79,7 +99,14 @@ pub(crate) fn digest(digest: &str, style: Style) -> String {
 
 fn summary(hosts: &[Host], shown: usize, now: Timestamp, style: Style) -> String {
     const ORDER: [Sign; 8] = [
-        Sign::Ok, Sign::Failed, Sign::Warning, Sign::Silent, Sign::Working, Sign::Waiting, Sign::Paused, Sign::Skipped,
+        Sign::Ok,
+        Sign::Failed,
+        Sign::Warning,
+        Sign::Silent,
+        Sign::Working,
+        Sign::Waiting,
+        Sign::Paused,
+        Sign::Skipped,
     ];
     let signs: Vec<Sign> = hosts.iter().map(|host| State::of(host, now).sign).collect();
     let counts = ORDER.into_iter().filter_map(|sign| {
@@ -87,11 +114,11 @@ fn summary(hosts: &[Host], shown: usize, now: Timestamp, style: Style) -> String
         (number > 0).then(|| format!("{number} {}", sign.word()))
     });
     let counts = counts.collect::<Vec<_>>().join(style.dot());
-    let mut lines = format!("{}: {counts}    {}\n", count(hosts.len(), "host"), time::of_day(now));
+    let mut lines = vec![format!("{}: {counts}    {}", count(hosts.len(), "host"), time::of_day(now))];
     if hosts.len() > shown {
-        lines.push_str(&format!("{shown} of {} shown.  All: --limit 0   Only trouble: --trouble\n", hosts.len()));
+        lines.push(format!("{shown} of {} shown.  All: --limit 0   Only trouble: --trouble", hosts.len()));
     }
-    style.paint(Tone::Dim, lines.trim_end()) + "\n"
+    style.paint(Tone::Dim, &lines.join("\n")) + "\n"
 }
 
 #[cfg(test)]

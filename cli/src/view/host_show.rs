@@ -16,7 +16,8 @@ use crate::output::{Style, time};
 pub(crate) fn render(detail: &HostDetail, events: usize, now: Timestamp, style: Style) -> String {
     let Some(host) = &detail.host else { return String::new() };
     let state = State::of(host, now);
-    let verdict = if state.sign == Sign::Ok { format!("runs {}", host_state::release(host, style)) } else { state.words };
+    let verdict =
+        if state.sign == Sign::Ok { format!("runs {}", host_state::release(host, style)) } else { state.words };
     let mut text = format!("{}\n\n", style.say(state.sign, &format!("{} {verdict}", clean(&host.name))));
     if let Some(next) = next(host, state.sign) {
         let _infallible = writeln!(text, "  {}   {next}\n", style.paint(Tone::Strong, "Next"));
@@ -44,7 +45,9 @@ fn next(host: &Host, sign: Sign) -> Option<String> {
             let rollout = clean(&host.rollout);
             Some(format!("flota health run {name}     then  flota rollout explain {rollout} --host {name}"))
         }
-        (Sign::Silent, ..) => Some(format!("flota host ping {name}     it keeps trading on its own; reach it out of band if it stays silent")),
+        (Sign::Silent, ..) => Some(format!(
+            "flota host ping {name}     it keeps trading on its own; reach it out of band if it stays silent"
+        )),
         (Sign::Working | Sign::Waiting, ..) if !host.rollout.is_empty() => {
             Some(format!("flota rollout explain {} --host {name}", clean(&host.rollout)))
         }
@@ -78,7 +81,8 @@ fn trust(host: &Host, detail: &HostDetail, now: Timestamp, style: Style) -> Stri
     } else {
         format!("proved {} ago", time::ago(&host.attested_at, now))
     };
-    let key = if detail.ek_fingerprint.is_empty() { String::new() } else { format!("EK {}", short(&detail.ek_fingerprint)) };
+    let key =
+        if detail.ek_fingerprint.is_empty() { String::new() } else { format!("EK {}", short(&detail.ek_fingerprint)) };
     let tpm = named("TPM", &detail.tpm_manufacturer);
     let certificate = if detail.certificate_expires_at.is_empty() {
         String::new()
@@ -93,7 +97,9 @@ fn trust(host: &Host, detail: &HostDetail, now: Timestamp, style: Style) -> Stri
 fn software(host: &Host, style: Style) -> String {
     let proof = match (host.running.is_empty(), host.running == host.attested_release) {
         (true, _) => "no release yet".to_owned(),
-        (false, true) => format!("running {} ({}, proved by quote)", clean(&host.version), digest(&host.running, style)),
+        (false, true) => {
+            format!("running {} ({}, proved by quote)", clean(&host.version), digest(&host.running, style))
+        }
         (false, false) => {
             let claim = format!("running {} ({}, not proved)", clean(&host.version), digest(&host.running, style));
             style.paint(Tone::Warn, &claim)
@@ -124,7 +130,12 @@ fn duties(host: &Host, detail: &HostDetail, now: Timestamp, style: Style) -> Str
     }
     let newest = detail.exports.first();
     let size = newest.map_or_else(String::new, |export| {
-        format!("{}, {} audit and {} alert entries", bytes(export.size_bytes), export.audit_entries, export.alert_entries)
+        format!(
+            "{}, {} audit and {} alert entries",
+            bytes(export.size_bytes),
+            export.audit_entries,
+            export.alert_entries
+        )
     });
     let sign = if newest.is_none_or(|export| export.status == "ok") { Sign::Ok } else { Sign::Warning };
     facts(style, &[style.say(sign, &format!("export {} ago", time::ago(&host.last_export_at, now))), size])
@@ -138,7 +149,11 @@ fn proof(detail: &HostDetail, style: Style) -> String {
         let _infallible = writeln!(text, "\n{}", style.paint(Tone::Strong, "Registers that differ from the baseline"));
         let mut table = Table::new(["PCR", "BASELINE", "QUOTED"]).right(0);
         for pcr in differing {
-            table.row([Cell::from(pcr.index.to_string()), Cell::from(&pcr.baseline), Cell::toned(Tone::Bad, &pcr.quoted)]);
+            table.row([
+                Cell::from(pcr.index.to_string()),
+                Cell::from(&pcr.baseline),
+                Cell::toned(Tone::Bad, &pcr.quoted),
+            ]);
         }
         text.push_str(&table.render(style));
     }
@@ -158,7 +173,12 @@ fn last_events(events: &[AuditEntry], shown: usize, now: Timestamp, style: Style
     for event in events.iter().take(shown) {
         let bad = matches!(event.outcome.as_str(), "denied" | "failed" | "fail");
         let outcome = if bad { Cell::toned(Tone::Bad, &event.outcome) } else { Cell::from(&event.outcome) };
-        table.row([Cell::from(time::clock(&event.at, now)), Cell::from(&event.action), outcome, Cell::from(&event.actor)]);
+        table.row([
+            Cell::from(time::clock(&event.at, now)),
+            Cell::from(&event.action),
+            outcome,
+            Cell::from(&event.actor),
+        ]);
     }
     format!("\n{}\n{}", style.paint(Tone::Strong, "Last events"), table.render(style))
 }

@@ -34,11 +34,10 @@ pub(crate) fn release(host: &Host, style: Style) -> String {
     let version = if host.version.is_empty() { style.dash() } else { &host.version };
     let unproven = !host.running.is_empty() && host.attested_release != host.running;
     let mark = if unproven { "?" } else { "" };
-    let mut text = format!("{version}{mark}");
-    if !host.wanted.is_empty() && host.wanted != host.running {
-        text.push_str(&format!(" {} {}", style.arrow(), host.wanted_version));
+    if host.wanted.is_empty() || host.wanted == host.running {
+        return clean(&format!("{version}{mark}"));
     }
-    clean(&text)
+    clean(&format!("{version}{mark} {} {}", style.arrow(), host.wanted_version))
 }
 
 fn said(sign: Sign, words: impl Into<String>) -> State {
@@ -80,7 +79,10 @@ fn out_of_reach(host: &Host, now: Timestamp) -> Option<State> {
 fn lapsed_trust(host: &Host, now: Timestamp) -> Option<State> {
     match host.trust.as_str() {
         "stale" if host.attested_at.is_empty() => Some(said(Sign::Warning, "attestation lapsed")),
-        "stale" => Some(said(Sign::Warning, format!("attestation lapsed, last proof {} ago", time::ago(&host.attested_at, now)))),
+        "stale" => Some(said(
+            Sign::Warning,
+            format!("attestation lapsed, last proof {} ago", time::ago(&host.attested_at, now)),
+        )),
         "pending" => Some(said(Sign::Waiting, with("no quote has passed yet", &host.trust_reason))),
         _ => None,
     }

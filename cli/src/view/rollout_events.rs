@@ -110,9 +110,10 @@ impl Event {
 /// The line that says that it is not hung: how long, how many, and what most of them wait for.
 pub(crate) fn heartbeat(rollout: &Rollout, now: Timestamp, style: Style) -> String {
     let Counts { selected, failed, waiting, done, .. } = counts(rollout);
-    let elapsed = elapsed(rollout, now).map(time::span).unwrap_or_else(|| "not started".to_owned());
+    let elapsed = elapsed(rollout, now).map_or_else(|| "not started".to_owned(), time::span);
     let waits = groups(rollout.targets.iter().filter(|target| standing(&target.state) == Standing::Waiting));
-    let why = waits.first().map(|group| format!("; most wait for: {}", clean(&group.sample.reason))).unwrap_or_default();
+    let why =
+        waits.first().map(|group| format!("; most wait for: {}", clean(&group.sample.reason))).unwrap_or_default();
     let words = format!(
         "{} {} {elapsed}: {done} of {selected} done, {failed} failed, {waiting} waiting{why}",
         clean(&rollout.id),
@@ -130,13 +131,13 @@ fn changed(rollout: &Rollout, target: &Target, before: Option<(String, String)>)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{PLAIN, golden, halted, now, rollout, running};
+    use crate::testing::{PLAIN, golden, now, rollout, running};
 
     #[test]
     fn a_log_tells_each_change_once() {
         let mut seen = Seen::default();
         let mut lines = Vec::new();
-        for rollout in [rollout("draft"), running(), running(), halted()] {
+        for rollout in [rollout("draft"), running(), running(), rollout("succeeded_with_exceptions")] {
             lines.extend(seen.changes(&rollout).iter().map(|event| event.line(now(), PLAIN)));
             lines.push(heartbeat(&rollout, now(), PLAIN));
         }

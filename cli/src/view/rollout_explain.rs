@@ -4,7 +4,7 @@ use flota_model::Timestamp;
 use flota_proto::v1::{Rollout, Target};
 use serde::Serialize;
 
-use super::rollout_words::{Group, Standing, groups, next_commands, owner, rollout_sign, standing, target_sign};
+use super::rollout_words::{Group, Standing, groups, next_lines, owner, rollout_sign, standing, target_sign};
 use crate::output::signs::Tone;
 use crate::output::text::{clean, count, words};
 use crate::output::{Style, time};
@@ -71,13 +71,8 @@ pub(crate) fn render(rollout: &Rollout, groups: &[Group<'_>], now: Timestamp, st
         lines.push(String::new());
         lines.extend(reason(rollout, group, now, style));
     }
-    let commands = next_commands(rollout);
-    if !commands.is_empty() {
-        lines.push(String::new());
-    }
-    lines.extend(commands.into_iter().map(|(word, command)| {
-        format!("{} {command}", style.paint(Tone::Dim, &format!("{:<9}", format!("{word}:"))))
-    }));
+    lines.push(String::new());
+    lines.extend(next_lines(rollout, style));
     lines.join("\n") + "\n"
 }
 
@@ -88,7 +83,8 @@ fn reason(rollout: &Rollout, group: &Group<'_>, now: Timestamp, style: Style) ->
         names => count(names.len(), "host"),
     };
     let wave = usize::try_from(sample.wave).ok().and_then(|index| rollout.waves.get(index));
-    let wave = wave.filter(|_| group.names.len() == 1).map(|wave| format!(" ({})", clean(&wave.name))).unwrap_or_default();
+    let wave =
+        wave.filter(|_| group.names.len() == 1).map(|wave| format!(" ({})", clean(&wave.name))).unwrap_or_default();
     let sign = target_sign(&sample.state);
     let text = if sample.reason.is_empty() { "no reason was given".to_owned() } else { clean(&sample.reason) };
     let mut lines = vec![

@@ -4,7 +4,8 @@ use flota_model::Timestamp;
 use flota_proto::v1::{Rollout, Wave};
 
 use super::rollout_words::{
-    Counts, Group, Standing, counts, elapsed, groups, is_over, next_commands, owner, rollout_sign, standing, target_sign,
+    Counts, Group, Standing, counts, elapsed, groups, is_over, next_commands, next_lines, owner, rollout_sign,
+    standing, target_sign,
 };
 use crate::output::signs::Tone;
 use crate::output::table::{Cell, Table};
@@ -26,6 +27,8 @@ pub(crate) struct View {
 const BAR: usize = 20;
 /// Names in a row before they become a count.
 const NAMES: usize = 2;
+/// Waves shown on a screen.
+const WAVES: usize = 5;
 /// Least rows of a section that is cut.
 const LEAST: usize = 2;
 
@@ -38,7 +41,7 @@ struct Row {
 /// The frame's lines.
 pub(crate) fn render(rollout: &Rollout, view: View) -> Vec<String> {
     let head = head(rollout, view);
-    let tail: Vec<String> = waves(rollout, view.style).into_iter().chain(next(rollout, view.style)).collect();
+    let tail: Vec<String> = waves(rollout, view).into_iter().chain(next(rollout, view)).collect();
     let sections = sections(rollout, view);
     let rows: Vec<usize> = sections.iter().map(|section| section.rows.len()).collect();
     let fixed = head.len() + tail.len() + 2 * sections.len();
@@ -110,7 +113,11 @@ fn sections(rollout: &Rollout, view: View) -> Vec<Section> {
             continue;
         }
         let total: usize = groups.iter().map(|group| group.names.len()).sum();
-        let head = format!("{} {}", view.style.paint(Tone::Strong, &format!("{name} {total}")), view.style.paint(Tone::Dim, &denominator));
+        let head = format!(
+            "{} {}",
+            view.style.paint(Tone::Strong, &format!("{name} {total}")),
+            view.style.paint(Tone::Dim, &denominator)
+        );
         sections.push(Section { head, rows: rows(&groups, view) });
     }
     sections
@@ -120,7 +127,11 @@ fn rows(groups: &[Group<'_>], view: View) -> Vec<Row> {
     let mut table = Table::default();
     for group in groups {
         let sample = group.sample;
-        let whose = if sample.owner == "operator" { "move: a person".to_owned() } else { format!("move: {}", owner(&sample.owner)) };
+        let whose = if sample.owner == "operator" {
+            "move: a person".to_owned()
+        } else {
+            format!("move: {}", owner(&sample.owner))
+        };
         let whose = if sample.owner == "nobody" || sample.owner.is_empty() { String::from(" ") } else { whose };
         table.row([
             Cell::signed(target_sign(&sample.state), &who(&group.names)),
@@ -139,13 +150,23 @@ fn who(names: &[&str]) -> String {
     if names.len() <= NAMES { names.join(", ") } else { format!("{} hosts", names.len()) }
 }
 
-/// The waves as bars.
-fn waves(rollout: &Rollout, style: Style) -> Vec<String> {
-    let mut lines = vec![String::new(), style.paint(Tone::Strong, "WAVES")];
-    let name_width = rollout.waves.iter().map(|wave| width(&wave.name)).max().unwrap_or(0);
-    let count_width = rollout.waves.iter().map(|wave| tally(wave).len()).max().unwrap_or(0);
-    for wave in &rollout.waves {
-        let failed = if wave.failed == 0 { String::new() } else { style.paint(Tone::Bad, &format!("  {} failed", wave.failed)) };
+/// The waves as bars; on a screen those around the one in progress.
+fn waves(rollout: &Rollout, view: View) -> Vec<String> {
+    let style = view.style;
+    let current = usize::try_from(rollout.wave).unwrap_or(0);
+    let (first, shown) = match view.height {
+        None => (0, rollout.waves.len()),
+        Some(_) => (current.saturating_sub(1).min(rollout.waves.len().saturating_sub(WAVES)), WAVES),
+    };
+    let waves = || rollout.waves.iter().skip(first).take(shown);
+    let total = rollout.waves.len();
+    let which = if total > shown { format!(" {} to {} of {total}", first + 1, first + shown) } else { String::new() };
+    let mut lines = vec![String::new(), style.paint(Tone::Strong, &format!("WAVES{which}"))];
+    let name_width = waves().map(|wave| width(&wave.name)).max().unwrap_or(0);
+    let count_width = waves().map(|wave| tally(wave).len()).max().unwrap_or(0);
+    for wave in waves() {
+        let failed =
+            if wave.failed == 0 { String::new() } else { style.paint(Tone::Bad, &format!("  {} failed", wave.failed)) };
         let (name, tally, bar) = (clean(&wave.name), tally(wave), bar(wave, style));
         lines.push(format!("{name:<name_width$}  {bar}  {tally:>count_width$}  {}{failed}", words(&wave.state)));
     }
@@ -172,10 +193,15 @@ fn bar(wave: &Wave, style: Style) -> String {
         .concat()
 }
 
-fn next(rollout: &Rollout, style: Style) -> Vec<String> {
+/// The next commands: a line each, or one line where lines are scarce.
+fn next(rollout: &Rollout, view: View) -> Vec<String> {
+    if view.height.is_none() {
+        return std::iter::once(String::new()).chain(next_lines(rollout, view.style)).collect();
+    }
+    let dim = |text: &str| view.style.paint(Tone::Dim, text);
     let commands = next_commands(rollout).into_iter();
-    let lines = commands.map(|(word, command)| format!("{} {command}", style.paint(Tone::Dim, &format!("{:<9}", format!("{word}:")))));
-    std::iter::once(String::new()).chain(lines).collect()
+    let commands = commands.map(|(word, command)| format!("{} {command}", dim(&format!("{word}:"))));
+    vec![String::new(), commands.collect::<Vec<_>>().join("     ")]
 }
 
 /// Rows for each section when there is room for `room` in all: failures first, but everyone gets a little.
@@ -228,9 +254,16 @@ mod tests {
 
     #[test]
     fn a_low_screen_shows_failures_first_and_counts_the_rest() {
-        let cut = text(&halted(), PLAIN, Some(20));
-        assert!(cut.lines().count() <= 20, "{cut}");
-        assert!(cut.contains("fra-bot-07") && cut.contains("more"), "{cut}");
+        golden("rollout-halted-low.txt", &text(&halted(), PLAIN, Some(20)));
+        let mut many = halted();
+        many.waves =
+            (0..40).map(|number| Wave { name: format!("wave {number}"), hosts: 1, ..Wave::default() }).collect();
+        many.wave = 38;
+        for target in &mut many.targets {
+            target.reason = target.host_name.clone();
+        }
+        golden("rollout-halted-many.txt", &text(&many, PLAIN, Some(30)));
+        assert_eq!(text(&many, PLAIN, Some(30)).lines().count(), 30);
     }
 
     #[test]

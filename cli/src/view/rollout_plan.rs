@@ -5,7 +5,6 @@ use std::fmt::Write as _;
 use flota_proto::v1::Rollout;
 
 use super::rollout_frame::target_words;
-use super::rollout_words::next_commands;
 use crate::output::Style;
 use crate::output::signs::Tone;
 use crate::output::table::{Cell, Table};
@@ -31,7 +30,8 @@ pub(crate) fn render(rollout: &Rollout, style: Style) -> String {
         table.row([Cell::from(&wave.name), Cell::from(members.len().to_string()), Cell::from(names(&members, style))]);
     }
     text.extend(table.lines(style).into_iter().map(|line| format!("  {line}\n")));
-    let mut facts = vec![format!("halts at {}", count(usize::try_from(rollout.max_failures).unwrap_or(0), "failed host"))];
+    let mut facts =
+        vec![format!("halts at {}", count(usize::try_from(rollout.max_failures).unwrap_or(0), "failed host"))];
     if !rollout.ticket.is_empty() {
         facts.push(format!("ticket {}", clean(&rollout.ticket)));
     }
@@ -42,16 +42,13 @@ pub(crate) fn render(rollout: &Rollout, style: Style) -> String {
     text
 }
 
-/// The state and the commands that come next, after something was asked of a rollout.
-pub(crate) fn next_steps(rollout: &Rollout, style: Style) -> String {
-    let commands = next_commands(rollout).into_iter();
-    let lines = commands.map(|(word, command)| format!("{} {command}", style.paint(Tone::Dim, &format!("{:<9}", format!("{word}:")))));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 /// A rollback brings hosts to different versions, so each is named.
 fn member(rollout: &Rollout, name: &str, version: &str) -> String {
-    if rollout.rollback_of.is_empty() || version.is_empty() { clean(name) } else { format!("{} ({})", clean(name), clean(version)) }
+    if rollout.rollback_of.is_empty() || version.is_empty() {
+        clean(name)
+    } else {
+        format!("{} ({})", clean(name), clean(version))
+    }
 }
 
 fn names(members: &[String], style: Style) -> String {
@@ -68,7 +65,7 @@ mod tests {
     #[test]
     fn the_plan_names_who_goes_when() {
         let draft = rollout("draft");
-        golden("rollout-plan.txt", &(render(&draft, PLAIN) + &next_steps(&draft, PLAIN) + "\n"));
+        golden("rollout-plan.txt", &render(&draft, PLAIN));
         golden("rollout-plan-large.txt", &render(&halted(), PLAIN));
         let back = Rollout { rollback_of: "R-213".into(), ..rollout("draft") };
         golden("rollout-plan-back.txt", &render(&back, PLAIN));

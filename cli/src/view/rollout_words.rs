@@ -6,7 +6,7 @@ use flota_model::Timestamp;
 use flota_proto::v1::{Rollout, Target};
 
 use crate::exit::Exit;
-use crate::output::signs::Sign;
+use crate::output::signs::{Sign, Tone};
 use crate::output::text::{clean, words};
 use crate::output::{Style, time};
 
@@ -104,10 +104,13 @@ pub(crate) fn verdict(rollout: &Rollout, now: Timestamp) -> Verdict {
     let after = time.as_ref().map(|time| format!(" after {time}")).unwrap_or_default();
     let tally = format!("{failed} failed of {attempted} attempted, {waiting} not started");
     let (exit, sentence) = match rollout.state.as_str() {
-        "succeeded" => (Exit::Good, format!("{id} succeeded{after}: {done} of {selected} hosts run their release, proved")),
-        "succeeded_with_exceptions" => {
-            (Exit::Partial, format!("{id} ended{after} with exceptions: {done} of {selected} hosts done, {failed} failed"))
+        "succeeded" => {
+            (Exit::Good, format!("{id} succeeded{after}: {done} of {selected} hosts run their release, proved"))
         }
+        "succeeded_with_exceptions" => (
+            Exit::Partial,
+            format!("{id} ended{after} with exceptions: {done} of {selected} hosts done, {failed} failed"),
+        ),
         "aborted" => (Exit::Bad, format!("{id} was aborted{after}: {done} of {selected} hosts done, {failed} failed")),
         "failed" => (Exit::Bad, format!("{id} failed{after}: {tally}")),
         "halted" => (Exit::Decision, format!("{id} halted{after}: {tally}; a decision is needed")),
@@ -115,7 +118,10 @@ pub(crate) fn verdict(rollout: &Rollout, now: Timestamp) -> Verdict {
         "draft" => (Exit::Decision, format!("{id} is a draft for {selected} hosts; it waits for a person to start it")),
         state => {
             let since = time.map(|time| format!(" for {time}")).unwrap_or_default();
-            (Exit::Running, format!("{id} is {}{since}: {done} of {selected} hosts done, {failed} failed", words(state)))
+            (
+                Exit::Running,
+                format!("{id} is {}{since}: {done} of {selected} hosts done, {failed} failed", words(state)),
+            )
         }
     };
     Verdict { exit, sign: rollout_sign(&rollout.state), sentence }
@@ -178,6 +184,14 @@ pub(crate) fn next_commands(rollout: &Rollout) -> Vec<(&'static str, String)> {
         "aborting" => vec![why],
         _ => vec![("pause", verb("pause")), ("stop", verb("abort")), why],
     }
+}
+
+/// The same as lines.
+pub(crate) fn next_lines(rollout: &Rollout, style: Style) -> Vec<String> {
+    let commands = next_commands(rollout).into_iter();
+    commands
+        .map(|(word, command)| format!("{} {command}", style.paint(Tone::Dim, &format!("{:<9}", format!("{word}:")))))
+        .collect()
 }
 
 /// Hosts that a rollback of this rollout would change: those that were given its release and did not go back.

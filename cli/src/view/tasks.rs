@@ -42,7 +42,14 @@ pub(crate) const COLUMNS: [&str; 8] = ["host", "kind", "state", "export_id", "he
 /// One row of `-o tsv`.
 pub(crate) fn row(task: &Task) -> Vec<String> {
     let fields = [
-        &task.host_name, &task.kind, &task.state, &task.export_id, &task.health, &task.detail, &task.finished_at, &task.id,
+        &task.host_name,
+        &task.kind,
+        &task.state,
+        &task.export_id,
+        &task.health,
+        &task.detail,
+        &task.finished_at,
+        &task.id,
     ];
     fields.into_iter().cloned().collect()
 }

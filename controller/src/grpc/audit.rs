@@ -11,9 +11,8 @@ use super::view;
 use crate::core::Core;
 use crate::fault::Fault;
 
-/// Entries listed unless told otherwise, and at most.
-const DEFAULT_LIMIT: u32 = 100;
-const MAX_LIMIT: u32 = 1000;
+/// Entries listed at most; an answer of more would not fit into a message.
+const MAX_LIMIT: u32 = 10_000;
 /// Entries read at once while verifying.
 const BATCH: u32 = 1000;
 
@@ -24,7 +23,7 @@ pub struct AuditService(pub Arc<Core>);
 impl Audit for AuditService {
     async fn list(&self, request: Request<v1::ListAuditRequest>) -> Result<Response<v1::ListAuditResponse>, Status> {
         let v1::ListAuditRequest { object, action, limit } = request.into_inner();
-        let limit = if limit == 0 { DEFAULT_LIMIT } else { limit.min(MAX_LIMIT) };
+        let limit = if limit == 0 { MAX_LIMIT } else { limit.min(MAX_LIMIT) };
         let object = Some(object.as_str()).filter(|object| !object.is_empty());
         let action = Some(action.as_str()).filter(|action| !action.is_empty());
         let rows = self.0.store.audit(object, action, limit).await.map_err(Fault::from)?;

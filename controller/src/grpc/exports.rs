@@ -11,8 +11,8 @@ use super::{access, select, tasks, view};
 use crate::core::Core;
 use crate::fault::{Code, Fault};
 
-/// Exports listed unless told otherwise.
-const DEFAULT_LIMIT: u32 = 100;
+/// Exports listed when no limit is given: years of daily exports of a host.
+const NO_LIMIT: u32 = 100_000;
 /// Longest reason, in bytes.
 const MAX_REASON_BYTES: usize = 500;
 
@@ -36,7 +36,7 @@ impl Exports for ExportsService {
         request: Request<v1::ListExportsRequest>,
     ) -> Result<Response<v1::ListExportsResponse>, Status> {
         let v1::ListExportsRequest { host, limit } = request.into_inner();
-        let limit = if limit == 0 { DEFAULT_LIMIT } else { limit };
+        let limit = if limit == 0 { NO_LIMIT } else { limit };
         let exports = match host.as_str() {
             "" => self.0.store.exports(None, limit).await,
             name => {

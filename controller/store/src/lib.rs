@@ -4,14 +4,16 @@
 //! those are in the backends (`sqlite/`, later `postgres/`), which pass one contract suite. Times and ids come in as
 //! arguments. Start at [`Store`]; to add a use-case, see CONTRIBUTING.md.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 mod error;
 mod records;
 mod traits;
 
 pub use error::StoreError;
 pub use records::{
-    AttestationRecord, EnrolOutcome, Enrolment, FinishedTask, HostKeys, HostMeasurements, NewToken, OperatorRecord, Publish, RolloutRecord, SetDesired,
-    SetPlan, TaskResultOutcome, TokenKey, TokenRecord, TokenState, VerdictRecord,
+    AttestationRecord, EnrolOutcome, Enrolment, FinishedTask, HostKeys, HostMeasurements, NewToken, OperatorRecord,
+    Publish, RolloutRecord, SetDesired, SetPlan, TaskResultOutcome, TokenKey, TokenRecord, TokenState, VerdictRecord,
 };
 pub use traits::{
     AttestationStore, AuditStore, EnrolmentStore, HostStore, OperatorStore, ReleaseStore, RolloutStore, Store,

@@ -35,7 +35,7 @@ impl<T> Store for T where
 /// Who may do what.
 #[async_trait]
 pub trait OperatorStore: Send + Sync {
-    /// Adds an operator. False: one of that name is there, nothing changed.
+    /// Adds an operator. False: one of that name or with that certificate is there, nothing changed.
     async fn add_operator(&self, operator: &OperatorRecord, audit: &AuditEntry) -> Result<bool, StoreError>;
 
     /// The operator with this certificate.
@@ -45,7 +45,8 @@ pub trait OperatorStore: Send + Sync {
 /// Tokens and enrolment.
 #[async_trait]
 pub trait EnrolmentStore: Send + Sync {
-    /// Adds a token. False: its host name is taken by a host or by another open token; nothing changed.
+    /// Adds a token. False: its host name is taken by a host or by another token that is open at `created_at`; nothing
+    /// changed.
     async fn create_token(&self, token: &NewToken, audit: &AuditEntry) -> Result<bool, StoreError>;
 
     /// All tokens, newest first; those past their end are `Expired` at `now`.
@@ -58,7 +59,8 @@ pub trait EnrolmentStore: Send + Sync {
     async fn revoke_token(&self, id: &TokenId, audit: &AuditEntry) -> Result<bool, StoreError>;
 
     /// Consumes the token and enters the host, in one transaction. The name is the token's, else the host's id.
-    /// Trust becomes `Pending`.
+    /// Trust becomes `Pending`. A renewal also forgets what the host said and what was confirmed of it, since a machine
+    /// installed anew counts its reports from one; it lifts no quarantine.
     async fn enrol(&self, enrolment: &Enrolment, audit: &AuditEntry) -> Result<EnrolOutcome, StoreError>;
 }
 
@@ -80,8 +82,8 @@ pub trait HostStore: Send + Sync {
     /// Notes that hosts were heard of; many at once, one transaction, no audit.
     async fn seen(&self, hosts: &[(HostId, Timestamp)]) -> Result<(), StoreError>;
 
-    /// Stores a report unless one of the same or a higher sequence is there (then false). Audited only when the phase or
-    /// the running release differs from the stored one.
+    /// Stores a report unless one of the same or a higher sequence is there, or no such host (then false). Audited only
+    /// when the phase or the running release differs from the stored one.
     async fn report(&self, id: &HostId, report: &UpdateReport, audit: &AuditEntry) -> Result<bool, StoreError>;
 
     /// Makes `desired` the host's desired state if its generation is newer than the stored one.
@@ -92,7 +94,7 @@ pub trait HostStore: Send + Sync {
         audit: &AuditEntry,
     ) -> Result<SetDesired, StoreError>;
 
-    /// Notes a renewed certificate.
+    /// Notes a renewed certificate. Of a host that is not there: nothing.
     async fn certificate_renewed(
         &self,
         id: &HostId,
@@ -107,7 +109,8 @@ pub trait AttestationStore: Send + Sync {
     /// What the host's next quote is compared with.
     async fn measurements(&self, id: &HostId) -> Result<Option<HostMeasurements>, StoreError>;
 
-    /// Stores a verdict with all its consequences in one transaction.
+    /// Stores a verdict with all its consequences in one transaction. Its trust is not taken over by a host that was
+    /// quarantined or retired meanwhile.
     async fn record_verdict(&self, verdict: &VerdictRecord, audit: &AuditEntry) -> Result<(), StoreError>;
 
     /// Newest verdicts of a host, newest first.
@@ -136,10 +139,11 @@ pub trait TaskStore: Send + Sync {
     /// Tasks of a host that have not ended, oldest first.
     async fn open_tasks(&self, host: &HostId) -> Result<Vec<Task>, StoreError>;
 
-    /// Notes that a task was offered.
+    /// Notes that a waiting task was offered.
     async fn task_offered(&self, id: &TaskId) -> Result<(), StoreError>;
 
-    /// Ends a task of this host with its export or health report, in one transaction.
+    /// Ends a task of this host with its export or health report, in one transaction. When this blob of this host is
+    /// archived already, the task names the export that is there.
     async fn finish_task(
         &self,
         host: &HostId,
@@ -148,7 +152,8 @@ pub trait TaskStore: Send + Sync {
         audit: &AuditEntry,
     ) -> Result<TaskResultOutcome, StoreError>;
 
-    /// Ends every task whose deadline has passed; returns how many.
+    /// Ends every task whose deadline is not after `now`; returns how many. Writes the audit entry of each itself:
+    /// `task.expire` of `task/<id>` by `controller`.
     async fn expire_tasks(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Stores an export that no task asked for (before an update). False: this blob of this host is there already.
@@ -177,7 +182,8 @@ pub trait RolloutStore: Send + Sync {
     /// The number of the next rollout. Two callers may get the same; `create_rollout` then lets one of them win.
     async fn next_rollout_id(&self) -> Result<RolloutId, StoreError>;
 
-    /// Enters a rollout. False: its number is taken; nothing changed.
+    /// Enters a rollout. False: its number is taken; nothing changed. One that is to run at once starts when it was
+    /// created.
     async fn create_rollout(
         &self,
         spec: &RolloutSpec,
@@ -194,8 +200,8 @@ pub trait RolloutStore: Send + Sync {
     /// One rollout.
     async fn rollout(&self, id: RolloutId) -> Result<Option<RolloutRecord>, StoreError>;
 
-    /// Replaces the intent if it still is `from`. False: it was not; read again. Sets `started_at` when the verb becomes
-    /// `Run` for the first time.
+    /// Replaces the intent if it still is `from`. False: it was not; read again. Sets `started_at` to the entry's time
+    /// when the verb becomes `Run` for the first time.
     async fn set_intent(
         &self,
         id: RolloutId,
@@ -204,8 +210,8 @@ pub trait RolloutStore: Send + Sync {
         audit: &AuditEntry,
     ) -> Result<bool, StoreError>;
 
-    /// Makes `plan` current if its parent still is. Sets `finished_at` when its state is terminal. The audit entry is
-    /// written only when the rollout's state differs from that of the parent.
+    /// Makes `plan` current if its parent still is. Sets `finished_at` to the plan's time when its state becomes terminal.
+    /// The audit entry is written only when the rollout's state differs from that of the parent.
     async fn set_plan(&self, id: PlanId, plan: &RolloutPlan, audit: &AuditEntry) -> Result<SetPlan, StoreError>;
 }
 
@@ -216,12 +222,7 @@ pub trait AuditStore: Send + Sync {
     async fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError>;
 
     /// Newest entries, newest first, whose object is `object` and whose action begins with `action` where given.
-    async fn audit(
-        &self,
-        object: Option<&str>,
-        action: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<AuditRow>, StoreError>;
+    async fn audit(&self, object: Option<&str>, action: Option<&str>, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
 
     /// Entries from `sequence` on, oldest first; for verification in bounded memory.
     async fn audit_from(&self, sequence: u64, limit: u32) -> Result<Vec<AuditRow>, StoreError>;

@@ -14,7 +14,7 @@ use crate::failure::{Failure, Stake};
 use crate::invocation::Invocation;
 use crate::output::text::{clean, count, words};
 use crate::view::rollout_plan;
-use crate::view::rollout_words::{changed_hosts, rollout_sign};
+use crate::view::rollout_words::{changed_hosts, next_lines, rollout_sign};
 
 /// `flota rollout start`
 #[derive(Debug, Args)]
@@ -158,7 +158,8 @@ pub(crate) async fn resume(invocation: &Invocation, args: Resume) -> Result<Exit
     confirm::require_answerable(invocation, yes, &repeat)?;
     let session = invocation.session().await?;
     let before = show(&session, id).await?;
-    let failures = if accepted == 0 { String::new() } else { format!(" with {} accepted", count_of(accepted, "failure")) };
+    let failures =
+        if accepted == 0 { String::new() } else { format!(" with {} accepted", count_of(accepted, "failure")) };
     let cause = format!("{id} is {}: {}", words(&before.state), clean(&before.cause));
     let question = format!("{cause}\nGo on{failures}{}?", in_context(invocation)?);
     confirm::moderate(invocation, &question, yes, &repeat)?;
@@ -231,7 +232,7 @@ async fn continue_with(invocation: &Invocation, session: Session, back: Rollout,
         }
         _ => {
             create::print_plan(invocation, &back)?;
-            invocation.out.talk(&rollout_plan::next_steps(&back, invocation.out.talk_style));
+            invocation.out.talk(&next_lines(&back, invocation.out.talk_style).join("\n"));
             Ok(Exit::Good)
         }
     }

@@ -15,6 +15,7 @@ use crate::invocation::Invocation;
 use crate::output::text::clean;
 use crate::output::time::parse_duration;
 use crate::view::rollout_plan;
+use crate::view::rollout_words::next_lines;
 
 /// `flota rollout create`
 #[derive(Debug, Args)]
@@ -66,10 +67,9 @@ pub(crate) async fn create(invocation: &Invocation, args: Create) -> Result<Exit
         return act::begin(invocation, session, rollout, yes, act::Wait::Not, String::new()).await;
     }
     print_plan(invocation, &rollout)?;
-    invocation.out.talk(&format!(
-        "no host has changed.\n{}",
-        rollout_plan::next_steps(&rollout, invocation.out.talk_style)
-    ));
+    invocation
+        .out
+        .talk(&format!("no host has changed.\n{}", next_lines(&rollout, invocation.out.talk_style).join("\n")));
     Ok(Exit::Good)
 }
 

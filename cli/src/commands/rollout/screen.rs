@@ -77,12 +77,8 @@ impl<'a> Screen<'a> {
                 *stale = true;
                 return Ok(());
             }
-            Manner::Log(seen) => {
-                seen.changes(rollout).iter().map(|event| event.line(now, self.out.style)).collect()
-            }
-            Manner::Events(seen) => {
-                seen.changes(rollout).iter().map(|event| json::line(event.kind(), event)).collect()
-            }
+            Manner::Log(seen) => seen.changes(rollout).iter().map(|event| event.line(now, self.out.style)).collect(),
+            Manner::Events(seen) => seen.changes(rollout).iter().map(|event| json::line(event.kind(), event)).collect(),
             Manner::Still => return Ok(()),
         };
         if !lines.is_empty() {
@@ -148,7 +144,10 @@ impl<'a> Screen<'a> {
         let view = View { now, style, height: Some(height.saturating_sub(2)) };
         let mut lines = rollout_frame::render(rollout, view);
         if let Some((since, attempts)) = self.lost.filter(|(since, _)| since.elapsed() >= WORTH_A_WORD) {
-            let notice = format!("! no answer for {} s, retrying ({attempts}); this was the last known state", since.elapsed().as_secs());
+            let notice = format!(
+                "! no answer for {} s, retrying ({attempts}); this was the last known state",
+                since.elapsed().as_secs()
+            );
             lines.insert(0, style.paint(Tone::Warn, &notice));
         }
         lines.truncate(height.saturating_sub(1));

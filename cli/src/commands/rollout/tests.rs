@@ -9,11 +9,16 @@ use crate::args::Cli;
 use crate::commands;
 use crate::output::Format;
 use crate::testing::controller::{Controller, Printed, Script};
-use crate::testing::{halted, rollout, running};
+use crate::testing::{TERMINAL, halted, rollout, running};
 
 const SOON: Option<Duration> = Some(Duration::from_millis(300));
 
-async fn run(controller: &Controller, line: &str, format: Format, timeout: Option<Duration>) -> (Result<Exit, Failure>, Printed, Printed) {
+async fn run(
+    controller: &Controller,
+    line: &str,
+    format: Format,
+    timeout: Option<Duration>,
+) -> (Result<Exit, Failure>, Printed, Printed) {
     let cli = Cli::try_parse_from(line.split_whitespace()).unwrap();
     let (invocation, data, talk) = controller.invocation(format, timeout);
     (commands::run(&invocation, cli.command).await, data, talk)
@@ -60,6 +65,21 @@ async fn events_end_with_a_verdict() {
     let last = documents.last().unwrap();
     assert_eq!((&last["kind"], &last["exit_code"], &last["state"]), (&"Verdict".into(), &9.into(), &"halted".into()));
     assert!(documents.iter().all(|document| document["apiVersion"] == "flota/v1"));
+}
+
+#[tokio::test]
+async fn a_terminal_gets_its_screen_back_with_the_last_frame() {
+    let controller = Controller::start(watching(vec![vec![Some(halted())]])).await;
+    let (invocation, data, _) = controller.invocation_on(TERMINAL, Format::Table, SOON);
+    let session = invocation.session().await.unwrap();
+    let id = RolloutId::new(214);
+    let ended = watch::watch(&invocation, session, id, Begun::Elsewhere, Decisions::FollowThrough).await;
+    assert_eq!(ended.unwrap(), Exit::Unreachable);
+    let text = data.text();
+    let (alternate, normal) = text.split_once("\x1b[?1049l").unwrap();
+    assert!(alternate.contains("\x1b[?1049h") && alternate.contains("Ctrl-C leaves"), "{text}");
+    assert!(normal.contains("FAILED 2 of 11 attempted") && !normal.contains('\x1b'), "{text}");
+    assert!(normal.trim_end().ends_with("(exit 7)"), "{text}");
 }
 
 #[tokio::test]

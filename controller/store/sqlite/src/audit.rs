@@ -46,12 +46,7 @@ impl AuditStore for SqliteStore {
         writing.commit().await
     }
 
-    async fn audit(
-        &self,
-        object: Option<&str>,
-        action: Option<&str>,
-        limit: u32,
-    ) -> Result<Vec<AuditRow>, StoreError> {
+    async fn audit(&self, object: Option<&str>, action: Option<&str>, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
         // Two statements: one with `$1 is null or object = $1` could not use the index.
         let query = match object {
             Some(object) => sqlx::query_as::<_, Row>(
@@ -103,14 +98,7 @@ impl TryFrom<Row> for AuditRow {
         let origin = Origin { table: "audit", row: &key };
         Ok(Self {
             sequence: origin.number("sequence", sequence)?,
-            entry: AuditEntry {
-                at: Timestamp::from_micros(at),
-                actor,
-                action,
-                object,
-                outcome,
-                details_json: details,
-            },
+            entry: AuditEntry { at: Timestamp::from_micros(at), actor, action, object, outcome, details_json: details },
             previous: origin.parse("previous", &previous)?,
             hash: origin.parse("hash", &hash)?,
         })

@@ -4,10 +4,8 @@ mod admission;
 
 use async_trait::async_trait;
 use flota_model::audit::AuditEntry;
-use flota_model::{Timestamp, TokenId};
-use flota_store::{
-    EnrolOutcome, Enrolment, EnrolmentStore, NewToken, StoreError, TokenKey, TokenRecord, TokenState,
-};
+use flota_model::{HostName, Timestamp, TokenId};
+use flota_store::{EnrolOutcome, Enrolment, EnrolmentStore, NewToken, StoreError, TokenKey, TokenRecord, TokenState};
 
 use crate::SqliteStore;
 use crate::audit::append;
@@ -20,10 +18,10 @@ impl EnrolmentStore for SqliteStore {
         let NewToken { id, key, host_name, labels, expires_at, created_by, created_at } = token;
         let mut writing = self.write("making an enrolment token").await?;
         if let Some(name) = host_name {
-            let taken = "select 1 where exists (select 1 from hosts where name = $1) \
+            let select = "select 1 where exists (select 1 from hosts where name = $1) \
                          or exists (select 1 from tokens where host_name = $1 and state = 'open' and expires_at > $2)";
-            let taken = sqlx::query_as::<_, (i64,)>(taken).bind(name.as_str()).bind(created_at.as_micros());
-            if writing.find(taken).await?.is_some() {
+            let promised = sqlx::query_as::<_, (i64,)>(select).bind(name.as_str()).bind(created_at.as_micros());
+            if writing.find(promised).await?.is_some() {
                 return Ok(false);
             }
         }
@@ -33,7 +31,7 @@ impl EnrolmentStore for SqliteStore {
         let query = sqlx::query(insert)
             .bind(id.as_str())
             .bind(key.0.as_slice())
-            .bind(host_name.as_ref().map(|name| name.as_str()))
+            .bind(host_name.as_ref().map(HostName::as_str))
             .bind(labels)
             .bind(expires_at.as_micros())
             .bind(created_by)
@@ -93,11 +91,7 @@ impl EnrolmentStore for SqliteStore {
     }
 }
 
-async fn find_token(
-    writing: &mut Writing,
-    id: &TokenId,
-    now: Timestamp,
-) -> Result<Option<TokenRecord>, StoreError> {
+async fn find_token(writing: &mut Writing, id: &TokenId, now: Timestamp) -> Result<Option<TokenRecord>, StoreError> {
     let query = sqlx::query_as::<_, TokenRow>(
         "select id, key, host_name, labels, state, expires_at, created_by, created_at, used_by \
          from tokens where id = $1",

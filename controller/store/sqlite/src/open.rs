@@ -47,14 +47,11 @@ impl SqliteStore {
         let base = SqliteConnectOptions::new().filename(path).foreign_keys(true).busy_timeout(BUSY_TIMEOUT);
         // FULL: a commit that was acknowledged survives a power cut. With NORMAL it may be gone, and a generation
         // given out twice, a token used twice or an audit entry lost is what this controller exists to prevent.
-        let writing =
-            base.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
-        let writer =
-            pool(1).connect_with(writing).await.map_err(|source| unavailable(doing, source))?;
+        let writing = base.clone().journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Full);
+        let writer = pool(1).connect_with(writing).await.map_err(|source| unavailable(doing, source))?;
         MIGRATOR.run(&writer).await.map_err(migration_failed)?;
         let reading = base.pragma("query_only", "on");
-        let readers =
-            pool(READERS).connect_with(reading).await.map_err(|source| unavailable(doing, source))?;
+        let readers = pool(READERS).connect_with(reading).await.map_err(|source| unavailable(doing, source))?;
         Ok(Self { writer, readers })
     }
 }

@@ -3,9 +3,9 @@
 mod record;
 
 use async_trait::async_trait;
+use flota_model::RolloutId;
 use flota_model::audit::AuditEntry;
 use flota_model::rollout::{IntentVerb, PlanId, RolloutIntent, RolloutPlan, RolloutSpec};
-use flota_model::RolloutId;
 use flota_store::{RolloutRecord, RolloutStore, SetPlan, StoreError};
 
 use crate::SqliteStore;

@@ -5,7 +5,7 @@ mod record;
 use async_trait::async_trait;
 use flota_model::audit::AuditEntry;
 use flota_model::task::{Export, HostHealth, Task, TaskState};
-use flota_model::{ExportId, HostId, TaskId, Timestamp};
+use flota_model::{ExportId, HostId, RolloutId, TaskId, Timestamp};
 use flota_store::{FinishedTask, StoreError, TaskResultOutcome, TaskStore};
 
 use crate::SqliteStore;
@@ -110,9 +110,7 @@ impl TaskStore for SqliteStore {
 
     async fn exports(&self, host: Option<&HostId>, limit: u32) -> Result<Vec<Export>, StoreError> {
         let query = match host {
-            Some(host) => {
-                sqlx::query_as::<_, ExportRow>(record::EXPORTS_OF_HOST).bind(limit).bind(host.as_str())
-            }
+            Some(host) => sqlx::query_as::<_, ExportRow>(record::EXPORTS_OF_HOST).bind(limit).bind(host.as_str()),
             None => sqlx::query_as::<_, ExportRow>(record::EXPORTS).bind(limit),
         };
         self.read("listing exports").all(query).await?.into_iter().map(Export::try_from).collect()
@@ -202,7 +200,7 @@ async fn put_export(writing: &mut Writing, export: &Export) -> Result<ArchivedEx
         .bind(status)
         .bind(key_id)
         .bind(reason)
-        .bind(rollout.map(|rollout| rollout.number()));
+        .bind(rollout.map(RolloutId::number));
     writing.run(query).await?;
     Ok(ArchivedExport { id: id.clone(), entry: Entry::Made })
 }

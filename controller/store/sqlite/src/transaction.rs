@@ -2,6 +2,7 @@
 
 use flota_store::StoreError;
 use serde::Serialize;
+use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::query::{Query, QueryAs};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
@@ -32,7 +33,7 @@ impl SqliteStore {
     /// fails half-way for want of the lock.
     pub(crate) async fn write(&self, doing: &'static str) -> Result<Writing, StoreError> {
         let begun = self.writer.begin_with("begin immediate").await;
-        Ok(Writing { transaction: begun.map_err(|source| unavailable(doing, source))?, doing })
+        Ok(Writing { transaction: begun.map_err(|source| failed(doing, source))?, doing })
     }
 }
 
@@ -42,36 +43,30 @@ impl Reading<'_> {
     where
         R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
-        query.fetch_all(self.readers).await.map_err(|source| unavailable(self.doing, source))
+        query.fetch_all(self.readers).await.map_err(|source| failed(self.doing, source))
     }
 
     /// The row, if there is one.
-    pub(crate) async fn find<R>(
-        &self,
-        query: QueryAs<'_, Sqlite, R, SqliteArguments>,
-    ) -> Result<Option<R>, StoreError>
+    pub(crate) async fn find<R>(&self, query: QueryAs<'_, Sqlite, R, SqliteArguments>) -> Result<Option<R>, StoreError>
     where
         R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
-        query.fetch_optional(self.readers).await.map_err(|source| unavailable(self.doing, source))
+        query.fetch_optional(self.readers).await.map_err(|source| failed(self.doing, source))
     }
 
     /// A list of words as the JSON that `json_each` takes apart.
     pub(crate) fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<String, StoreError> {
-        serde_json::to_string(value).map_err(|source| unavailable(self.doing, source))
+        serde_json::to_string(value).map_err(|source| rejected(self.doing, source))
     }
 }
 
 impl Writing {
     /// All rows.
-    pub(crate) async fn all<R>(
-        &mut self,
-        query: QueryAs<'_, Sqlite, R, SqliteArguments>,
-    ) -> Result<Vec<R>, StoreError>
+    pub(crate) async fn all<R>(&mut self, query: QueryAs<'_, Sqlite, R, SqliteArguments>) -> Result<Vec<R>, StoreError>
     where
         R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
-        query.fetch_all(&mut *self.transaction).await.map_err(|source| unavailable(self.doing, source))
+        query.fetch_all(&mut *self.transaction).await.map_err(|source| failed(self.doing, source))
     }
 
     /// The row, if there is one.
@@ -82,30 +77,47 @@ impl Writing {
     where
         R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
-        query.fetch_optional(&mut *self.transaction).await.map_err(|source| unavailable(self.doing, source))
+        query.fetch_optional(&mut *self.transaction).await.map_err(|source| failed(self.doing, source))
     }
 
     /// Executes a statement; returns how many rows it changed.
     pub(crate) async fn run(&mut self, query: Query<'_, Sqlite, SqliteArguments>) -> Result<u64, StoreError> {
         let done = query.execute(&mut *self.transaction).await;
-        done.map(|done| done.rows_affected()).map_err(|source| unavailable(self.doing, source))
+        done.map(|done| done.rows_affected()).map_err(|source| failed(self.doing, source))
     }
 
     /// Makes it last.
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         let Self { transaction, doing } = self;
-        transaction.commit().await.map_err(|source| unavailable(doing, source))
+        transaction.commit().await.map_err(|source| failed(doing, source))
     }
 
     /// A document as it is stored.
     pub(crate) fn json<T: Serialize + ?Sized>(&self, value: &T) -> Result<String, StoreError> {
-        serde_json::to_string(value).map_err(|source| unavailable(self.doing, source))
+        serde_json::to_string(value).map_err(|source| rejected(self.doing, source))
     }
 
     /// A count as it is stored.
     pub(crate) fn number(&self, number: u64) -> Result<i64, StoreError> {
-        i64::try_from(number).map_err(|source| unavailable(self.doing, source))
+        i64::try_from(number).map_err(|_| rejected(self.doing, TooLarge(number)))
     }
+}
+
+/// More than fits in a column of either backend: 2^63 - 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} is too large a number")]
+struct TooLarge(u64);
+
+/// A broken constraint is the caller's fault; everything else is the database's.
+fn failed(doing: &'static str, source: sqlx::Error) -> StoreError {
+    match source.as_database_error().map(DatabaseError::kind) {
+        None | Some(ErrorKind::Other) => unavailable(doing, source),
+        Some(_) => rejected(doing, source),
+    }
+}
+
+fn rejected(doing: &'static str, source: impl Into<Cause>) -> StoreError {
+    StoreError::Rejected { doing, source: source.into() }
 }
 
 /// The database did not do what it was asked.

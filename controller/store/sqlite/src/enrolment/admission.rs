@@ -45,8 +45,7 @@ async fn enter(
     let labels = writing.json(&token.labels)?;
     let insert = "insert into hosts (id, name, labels, trust, trust_reason, enrolled_at) \
                   values ($1, $2, $3, 'pending', '', $4)";
-    let query =
-        sqlx::query(insert).bind(host.as_str()).bind(name.as_str()).bind(labels).bind(enrolment.at.as_micros());
+    let query = sqlx::query(insert).bind(host.as_str()).bind(name.as_str()).bind(labels).bind(enrolment.at.as_micros());
     writing.run(query).await?;
     let insert = "insert into host_liveness (host, agent_version) values ($1, '')";
     writing.run(sqlx::query(insert).bind(host.as_str())).await?;

@@ -1,8 +1,8 @@
 //! Rows of hosts, and what they say.
 
+use flota_model::Timestamp;
 use flota_model::host::{Confirmed, Host};
 use flota_model::update::{DesiredState, UpdateReport};
-use flota_model::Timestamp;
 use flota_store::{HostKeys, StoreError};
 
 use crate::row::Origin;
@@ -46,6 +46,7 @@ pub(super) struct HostRow {
 }
 
 #[derive(sqlx::FromRow)]
+#[expect(clippy::struct_field_names, reason = "the columns of a join, which need the prefix")]
 struct ReportColumns {
     report_sequence: Option<i64>,
     report_generation: Option<i64>,
@@ -56,6 +57,7 @@ struct ReportColumns {
 }
 
 #[derive(sqlx::FromRow)]
+#[expect(clippy::struct_field_names, reason = "the columns of a join, which need the prefix")]
 struct ConfirmedColumns {
     confirmed_running: Option<String>,
     confirmed_generation: Option<i64>,
@@ -63,6 +65,7 @@ struct ConfirmedColumns {
 }
 
 #[derive(sqlx::FromRow)]
+#[expect(clippy::struct_field_names, reason = "the columns of a join, which need the prefix")]
 pub(super) struct DesiredColumns {
     desired_generation: Option<i64>,
     desired_goal: Option<String>,

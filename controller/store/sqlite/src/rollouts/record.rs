@@ -1,7 +1,7 @@
 //! Rows of rollouts.
 
-use flota_model::rollout::{IntentVerb, PlanId, RolloutIntent};
 use flota_model::Timestamp;
+use flota_model::rollout::{IntentVerb, PlanId, RolloutIntent};
 use flota_store::{RolloutRecord, StoreError};
 
 use crate::row::Origin;

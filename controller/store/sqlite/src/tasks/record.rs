@@ -47,19 +47,8 @@ impl TryFrom<TaskRow> for Task {
     type Error = StoreError;
 
     fn try_from(row: TaskRow) -> Result<Self, StoreError> {
-        let TaskRow {
-            id,
-            host,
-            host_name,
-            kind,
-            state,
-            detail,
-            created_at,
-            deadline,
-            finished_at,
-            export,
-            health,
-        } = row;
+        let TaskRow { id, host, host_name, kind, state, detail, created_at, deadline, finished_at, export, health } =
+            row;
         let origin = Origin { table: "tasks", row: &id };
         Ok(Self {
             host_name: Origin { table: "hosts", row: &host }.parse("name", &host_name)?,

@@ -1,0 +1,190 @@
+//! The check of the exchange (manual §4).
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use flota_procedures::checklist::Procedure;
+use flota_procedures::durable;
+use flota_procedures::health::{
+    self, Amount, Asset, CheckName, ExchangeEntry, ExchangeId, HealthReport, HealthRequest, HealthSettings, Mode,
+    Network, Symbol,
+};
+
+use super::Installation;
+use super::delegate;
+use super::environment;
+use super::output::{self, Answer, Failure, or_exit, outcome_of, remember};
+use crate::procedures::present;
+
+/// The check-up could not begin, so nobody can say that the host can trade.
+pub(super) const EXIT_UNAVAILABLE: u8 = 2;
+/// The manual's credentials file.
+const CREDENTIALS_FILE: &str = "config/exchanges.json";
+/// Permissions of a report: it names no secret.
+const REPORT_MODE: u32 = 0o644;
+
+#[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the manual's script")]
+pub(super) struct Check {
+    #[command(flatten)]
+    installation: Installation,
+    /// The exchange; may carry the mode, as in binance_spot
+    #[arg(long, value_name = "ID", required_unless_present_any = ["list_checks", "delegate"])]
+    pub(super) exchange: Option<String>,
+    /// Keys and settings, JSON or TOML [default: config/exchanges.json]
+    #[arg(long, value_name = "FILE")]
+    pub(super) credentials_file: Option<PathBuf>,
+    /// spot, margin, futures or paper
+    #[arg(long)]
+    pub(super) mode: Option<Mode>,
+    /// Ask the exchange's test network
+    #[arg(long)]
+    pub(super) testnet: bool,
+    /// The bot's own file of environments (with --delegate only)
+    #[arg(long, value_name = "FILE", requires = "delegate")]
+    pub(super) environment_config: Option<PathBuf>,
+    /// Which of them (with --delegate only)
+    #[arg(long, value_name = "NAME", requires = "delegate")]
+    pub(super) environment: Option<String>,
+    /// How to print the result
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) output: Format,
+    /// List the checks and run none
+    #[arg(long)]
+    pub(super) list_checks: bool,
+    /// Run this check only; may be given several times
+    #[arg(long = "check", value_name = "NAME")]
+    pub(super) checks: Vec<String>,
+    /// Leave the public API out
+    #[arg(long)]
+    pub(super) skip_public: bool,
+    /// Leave the account out
+    #[arg(long)]
+    pub(super) skip_private: bool,
+    /// Ask for this symbol's price instead of the list of markets
+    #[arg(long, value_name = "SYMBOL")]
+    pub(super) public_symbol: Option<String>,
+    /// The account must hold this asset
+    #[arg(long, value_name = "ASSET")]
+    pub(super) private_asset: Option<String>,
+    /// At least this much of it, free
+    #[arg(long, value_name = "AMOUNT")]
+    pub(super) private_min_balance: Option<String>,
+    /// Write the result to this file as well
+    #[arg(long, value_name = "FILE")]
+    pub(super) output_path: Option<PathBuf>,
+    /// Let the bot's own program do the check, with these flags, and return its exit code
+    #[arg(long)]
+    delegate: bool,
+    /// That program and its first arguments, separated by spaces
+    #[arg(long, value_name = "WORDS", default_value = delegate::DEFAULT_COMMAND)]
+    delegate_command: String,
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
+    JsonPretty,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        if self.delegate {
+            return delegate::run(&self, &self.delegate_command, &self.installation.root);
+        }
+        if self.list_checks {
+            return Ok(Answer::text(list(), 0));
+        }
+        let report = self.check()?;
+        let code = report.overall().exit_code();
+        remember(&self.installation.root, Procedure::ExchangeHealth, present(), outcome_of(code), None);
+        let text = match self.output {
+            Format::Text => report.to_text(),
+            Format::Json => output::compact(&report.to_json()),
+            Format::JsonPretty => report.to_json().pretty(),
+        };
+        if let Some(path) = &self.output_path {
+            let path = self.installation.root.join(path);
+            let contents = format!("{}\n", text.trim_end());
+            durable::write_file(&path, REPORT_MODE, contents.as_bytes()).map_err(or_exit(EXIT_UNAVAILABLE))?;
+        }
+        Ok(Answer::text(text, code))
+    }
+
+    fn check(&self) -> Result<HealthReport, Failure> {
+        let exchange: ExchangeId =
+            self.exchange.as_deref().unwrap_or_default().parse().map_err(or_exit(EXIT_UNAVAILABLE))?;
+        let checks: Result<Vec<CheckName>, _> = self.checks.iter().map(|name| name.parse()).collect();
+        let entry = self.entry(exchange)?;
+        let request = HealthRequest::new(
+            exchange,
+            &checks.map_err(or_exit(EXIT_UNAVAILABLE))?,
+            self.settings()?.or(entry.settings),
+        )
+        .map_err(or_exit(EXIT_UNAVAILABLE))?
+        .with_notes(entry.notes);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let checked = runtime.map_err(or_exit(EXIT_UNAVAILABLE))?.block_on(health::check(
+            &request,
+            entry.credentials.as_ref(),
+            &present,
+        ));
+        checked.map_err(or_exit(EXIT_UNAVAILABLE))
+    }
+
+    /// What the credentials file says. One that was not asked for may be absent.
+    fn entry(&self, exchange: ExchangeId) -> Result<ExchangeEntry, Failure> {
+        let root = &self.installation.root;
+        let path = match &self.credentials_file {
+            Some(path) => root.join(path),
+            None if root.join(CREDENTIALS_FILE).exists() => root.join(CREDENTIALS_FILE),
+            None => {
+                let notes = vec![format!("there is no {CREDENTIALS_FILE}: no key, no settings from there")];
+                return Ok(ExchangeEntry { notes, ..ExchangeEntry::default() });
+            }
+        };
+        ExchangeEntry::read(&path, exchange, &environment::variable).map_err(or_exit(EXIT_UNAVAILABLE))
+    }
+
+    fn settings(&self) -> Result<HealthSettings, Failure> {
+        fn parsed<T>(text: Option<&String>) -> Result<Option<T>, Failure>
+        where
+            T: std::str::FromStr<Err: std::error::Error + 'static>,
+        {
+            text.map(|text| text.parse().map_err(or_exit(EXIT_UNAVAILABLE))).transpose()
+        }
+        Ok(HealthSettings {
+            mode: self.mode,
+            network: self.testnet.then_some(Network::Testnet),
+            public_symbol: parsed::<Symbol>(self.public_symbol.as_ref())?,
+            private_asset: parsed::<Asset>(self.private_asset.as_ref())?,
+            private_min_balance: parsed::<Amount>(self.private_min_balance.as_ref())?,
+            skip_public: self.skip_public,
+            skip_private: self.skip_private,
+            base_url: None,
+            ca_file: None,
+        })
+    }
+}
+
+impl Format {
+    /// The word on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::JsonPretty => "json-pretty",
+        }
+    }
+}
+
+fn list() -> String {
+    CheckName::ALL.iter().fold(String::new(), |mut text, check| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{}: {}", check.name(), check.description());
+        text
+    })
+}

@@ -1,0 +1,82 @@
+//! The check of an update package (manual §2).
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use clap::Args;
+use flota_procedures::checklist::{Procedure, Proof};
+use flota_procedures::key;
+use flota_procedures::licence::LicenceKeys;
+use flota_procedures::package::{
+    self, CheckReport, CheckRequest, DEFAULT_MANIFEST, EXIT_CANNOT_CHECK, LicenceProof, Strictness,
+};
+use flota_seal::json::Json;
+
+use super::Installation;
+use super::evidence::licence_keys;
+use super::output::{Answer, outcome_of, remember};
+use crate::procedures::present;
+
+#[derive(Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    installation: Installation,
+    /// An unpacked folder, or an archive
+    package: PathBuf,
+    /// The manifest's name in the package
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_MANIFEST)]
+    manifest: String,
+    /// A file with the signature, in place of the package's own
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
+    /// The key: hex:…, base64:…, text, or the path of a file with one
+    #[arg(long, value_name = "KEY")]
+    hmac_key: Option<String>,
+    /// The licence that must allow the package
+    #[arg(long, value_name = "FILE")]
+    license_path: Option<PathBuf>,
+    /// The keys that prove the licence
+    #[arg(long, value_name = "FILE", requires = "license_path")]
+    license_keys: Option<PathBuf>,
+    /// Files that the manifest does not list are errors
+    #[arg(long)]
+    strict: bool,
+}
+
+impl Check {
+    pub(super) fn run(self) -> Answer {
+        let now = present();
+        match self.check(now) {
+            Ok(report) => {
+                let code = report.exit_code();
+                let path = self.package.display().to_string();
+                let proof = Proof::File { path, sha256: report.manifest_sha256() };
+                remember(&self.installation.root, Procedure::PackageCheck, now, outcome_of(code), Some(proof));
+                Answer::json(&report.to_json(), code)
+            }
+            Err(error) => {
+                remember(&self.installation.root, Procedure::PackageCheck, now, outcome_of(EXIT_CANNOT_CHECK), None);
+                let message = flota_daemon::error_chain::chain(error.as_ref());
+                let document = Json::object([("status", "error".into()), ("message", message.into())]);
+                Answer::json(&document, EXIT_CANNOT_CHECK)
+            }
+        }
+    }
+
+    fn check(&self, now: jiff::Timestamp) -> Result<CheckReport, Box<dyn Error>> {
+        let key = self.hmac_key.as_deref().map(|value| key::load(value, "--hmac-key")).transpose()?;
+        let keys = match &self.license_path {
+            Some(_) => licence_keys(self.license_keys.as_deref())?.unwrap_or_default(),
+            None => LicenceKeys::default(),
+        };
+        let request = CheckRequest {
+            manifest_name: &self.manifest,
+            signature: self.signature.as_deref(),
+            key: key.as_ref(),
+            licence: self.license_path.as_deref().map(|path| LicenceProof { path, keys: &keys }),
+            strictness: if self.strict { Strictness::Strict } else { Strictness::Lenient },
+            ..CheckRequest::new(&self.package, now)
+        };
+        Ok(package::check(&request)?)
+    }
+}

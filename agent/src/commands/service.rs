@@ -1,0 +1,71 @@
+//! The daemon, and the enrolment before its first start.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use flota_seal::json::Json;
+use tokio::runtime::Runtime;
+
+use super::Config;
+use super::environment;
+use super::output::{Answer, Failure, or_exit};
+use crate::procedures::Environment;
+use crate::settings::{EXIT_BAD_SETTINGS, Settings};
+use crate::{enrol, session};
+
+/// The daemon could not start, or the host was not enrolled.
+const EXIT_FAILED: u8 = 1;
+/// Largest token file, in bytes; a token has under a hundred.
+const MAX_TOKEN_BYTES: u64 = 4096;
+
+#[derive(Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    config: Config,
+}
+
+#[derive(Args)]
+pub(super) struct Enroll {
+    #[command(flatten)]
+    config: Config,
+    /// The file with the token that the controller gave out
+    #[arg(long, value_name = "FILE")]
+    token_file: PathBuf,
+}
+
+impl Run {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let settings = load(&self.config)?;
+        // The daemon waits for the network and a handful of processes: two threads are plenty, and small.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+        let environment = Environment::new(environment::variable);
+        let ran = runtime.map_err(or_exit(EXIT_FAILED))?.block_on(session::run(settings, environment));
+        ran.map_err(or_exit(EXIT_FAILED))?;
+        Ok(Answer::silent(0))
+    }
+}
+
+impl Enroll {
+    pub(super) fn run(self) -> Result<Answer, Failure> {
+        let settings = load(&self.config)?;
+        let token = read_token(&self.token_file).map_err(|error| {
+            Failure::because(format!("reading the token file {}: {error}", self.token_file.display()), EXIT_FAILED)
+        })?;
+        let runtime = Runtime::new().map_err(or_exit(EXIT_FAILED))?;
+        let identity = runtime.block_on(enrol::enrol(&settings, &token)).map_err(or_exit(EXIT_FAILED))?;
+        let document = Json::object([("status", "enrolled".into()), ("host_id", identity.host_id.as_str().into())]);
+        Ok(Answer::json(&document, 0))
+    }
+}
+
+fn load(config: &Config) -> Result<Settings, Failure> {
+    Settings::load(&config.config).map_err(or_exit(EXIT_BAD_SETTINGS))
+}
+
+fn read_token(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MAX_TOKEN_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}

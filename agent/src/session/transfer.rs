@@ -1,0 +1,132 @@
+//! Packages come and exports go over the session's connection.
+
+use std::io::SeekFrom;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use flota_model::Digest;
+use flota_model::release::ReleaseRef;
+use flota_proto::v1::blobs_client::BlobsClient;
+use flota_proto::v1::put_blob_request::Part;
+use flota_proto::{CHUNK_BYTES, v1};
+use tokio::fs::{File, OpenOptions};
+use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Code, Status};
+
+use super::refusal::refusal;
+use crate::update::{BoxFuture, Transfer, TransferError};
+
+/// Chunks read ahead of the network.
+const READ_AHEAD: usize = 4;
+
+/// Transfers over whatever connection there is at the moment.
+#[derive(Debug, Default)]
+pub(super) struct ControllerTransfer {
+    channel: Mutex<Option<Channel>>,
+}
+
+impl ControllerTransfer {
+    /// There is a connection, or there is none any more.
+    pub(super) fn set(&self, channel: Option<Channel>) {
+        // Assigning an option cannot leave it half-done.
+        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = channel;
+    }
+
+    fn client(&self) -> Result<BlobsClient<Channel>, TransferError> {
+        let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        channel
+            .map(BlobsClient::new)
+            .ok_or_else(|| TransferError::transient("waiting for the controller", "there is no session"))
+    }
+}
+
+impl Transfer for ControllerTransfer {
+    fn fetch<'a>(&'a self, release: &'a ReleaseRef, into: &'a Path) -> BoxFuture<'a, Result<(), TransferError>> {
+        Box::pin(async move { fetch(self.client()?, release, into).await })
+    }
+
+    fn upload<'a>(&'a self, file: &'a Path, digest: Digest, size: u64) -> BoxFuture<'a, Result<(), TransferError>> {
+        Box::pin(async move { upload(self.client()?, file, digest, size).await })
+    }
+}
+
+async fn fetch(mut client: BlobsClient<Channel>, release: &ReleaseRef, into: &Path) -> Result<(), TransferError> {
+    let local = |error| TransferError::transient(format!("writing {}", into.display()), error);
+    let mut file = OpenOptions::new().append(true).create(true).open(into).await.map_err(local)?;
+    let mut offset = file.metadata().await.map_err(local)?.len();
+    if offset > release.size {
+        // More than there can be: what is here is something else.
+        file.set_len(0).await.map_err(local)?;
+        offset = 0;
+    }
+    let request = v1::GetBlobRequest { digest: release.digest.to_string(), offset };
+    let mut chunks = client.get(request).await.map_err(|status| remote(&status, "fetching the package"))?.into_inner();
+    while let Some(chunk) = chunks.message().await.map_err(|status| remote(&status, "fetching the package"))? {
+        offset = offset.saturating_add(u64::try_from(chunk.data.len()).unwrap_or(u64::MAX));
+        if offset > release.size {
+            return Err(TransferError::permanent(
+                "fetching the package",
+                "the controller sends more than it announced",
+            ));
+        }
+        file.write_all(&chunk.data).await.map_err(local)?;
+    }
+    file.flush().await.map_err(local)?;
+    if offset < release.size {
+        return Err(TransferError::transient("fetching the package", "the stream ended early"));
+    }
+    Ok(())
+}
+
+async fn upload(mut client: BlobsClient<Channel>, path: &Path, digest: Digest, size: u64) -> Result<(), TransferError> {
+    let what = "uploading the security export";
+    let stat = client.stat(v1::StatBlobRequest { digest: digest.to_string() }).await;
+    let stat = stat.map_err(|status| remote(&status, what))?.into_inner();
+    if stat.complete {
+        return Ok(());
+    }
+    let local = |error| TransferError::transient(format!("reading {}", path.display()), error);
+    let mut file = File::open(path).await.map_err(local)?;
+    file.seek(SeekFrom::Start(stat.received_bytes)).await.map_err(local)?;
+    let header = v1::PutBlobHeader { digest: digest.to_string(), size_bytes: size, offset: stat.received_bytes };
+    let (sender, parts) = mpsc::channel(READ_AHEAD);
+    // Ends with the file, or when the receiver is gone.
+    let reading = tokio::spawn(send_parts(file, header, sender));
+    client.put(ReceiverStream::new(parts)).await.map_err(|status| remote(&status, what))?;
+    match reading.await {
+        Ok(read) => read.map_err(local),
+        Err(error) => Err(TransferError::transient(what, error)),
+    }
+}
+
+async fn send_parts(
+    mut file: File,
+    header: v1::PutBlobHeader,
+    sender: mpsc::Sender<v1::PutBlobRequest>,
+) -> std::io::Result<()> {
+    let mut part = Part::Header(header);
+    loop {
+        if sender.send(v1::PutBlobRequest { part: Some(part) }).await.is_err() {
+            return Ok(());
+        }
+        let mut data = vec![0; CHUNK_BYTES];
+        let read = file.read(&mut data).await?;
+        if read == 0 {
+            return Ok(());
+        }
+        data.truncate(read);
+        part = Part::Data(data);
+    }
+}
+
+fn remote(status: &Status, what: &str) -> TransferError {
+    match status.code() {
+        Code::NotFound | Code::PermissionDenied | Code::InvalidArgument | Code::ResourceExhausted => {
+            TransferError::permanent(what, refusal(status))
+        }
+        _ => TransferError::transient(what, refusal(status)),
+    }
+}

@@ -1,0 +1,399 @@
+//! The shell on a real folder, with a bot made of coreutils: `start` copies the release's file to `running`, `stop`
+//! removes it, `health` looks whether it says so.
+
+use std::fs;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use flota_daemon::lifecycle::Lifecycle;
+use flota_model::release::ReleaseRef;
+use flota_model::update::{DesiredState, Direction, Goal, UpdatePhase, UpdateReport};
+use flota_model::{Digest, Generation, RolloutId};
+use flota_procedures::package::PackageBuilder;
+use flota_seal::secret::Secret;
+use tokio::sync::mpsc;
+
+use super::driver::{Updater, UpdaterHandle, WantError};
+use super::transfer::{BoxFuture, FolderTransfer, Transfer, TransferError};
+use super::{ExportMade, JournalError, SpawnError};
+use crate::procedures::{Environment, digest_of};
+use crate::settings::Settings;
+
+const KEY: &str = "hex:00112233445566778899aabbccddeeff";
+
+/// A host, and a folder that packages come from.
+struct Ground {
+    folder: tempfile::TempDir,
+    settings: Settings,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("host");
+        for name in ["host/secrets", "host/logs", "packages", "exports"] {
+            fs::create_dir_all(folder.path().join(name)).unwrap();
+        }
+        fs::write(root.join("secrets/key"), KEY).unwrap();
+        fs::write(root.join("logs/security_admin.log"), "{\"event\": \"login\"}\n").unwrap();
+        let at = root.display();
+        let text = format!(
+            "root = \"{at}\"\n\
+             [controller]\nenrollment = \"https://localhost:1\"\nfleet = \"https://localhost:2\"\nca_file = \"ca.pem\"\n\
+             [bot]\nstart = [\"cp\", \"{at}/current/bot\", \"{at}/running\"]\nstop = [\"rm\", \"-f\", \"{at}/running\"]\n\
+             health = [\"grep\", \"-q\", \"^healthy\", \"{at}/running\"]\n\
+             [export]\nkey_file = \"secrets/key\"\nkey_id = \"audit-1\"\n[package]\nkey_file = \"secrets/key\"\n\
+             [update]\nhealth_polls = 2\nhealth_interval_ms = 1\n"
+        );
+        let settings = Settings::parse(&text, "agent.toml").unwrap();
+        Self { folder, settings }
+    }
+
+    fn root(&self) -> &Path {
+        &self.settings.root
+    }
+
+    /// A package with this file for a bot, signed with this key.
+    fn publish(&self, version: &str, bot: Option<&str>, key: &str) -> ReleaseRef {
+        let source = tempfile::tempdir().unwrap();
+        fs::write(source.path().join("version"), version).unwrap();
+        if let Some(bot) = bot {
+            fs::write(source.path().join("bot"), format!("{bot} {version}\n")).unwrap();
+        }
+        let archive = self.folder.path().join("package.tar.gz");
+        let key = Secret::decode(key, "the test").unwrap();
+        PackageBuilder::new("bot", version, "linux", "python").build(source.path(), &key, &archive).unwrap();
+        let (digest, size) = digest_of(&archive).unwrap();
+        fs::rename(&archive, self.folder.path().join("packages").join(digest.to_string())).unwrap();
+        ReleaseRef { digest, version: version.to_owned(), size }
+    }
+
+    fn good(&self, version: &str) -> ReleaseRef {
+        self.publish(version, Some("healthy"), KEY)
+    }
+
+    fn transfer(&self) -> Arc<dyn Transfer> {
+        Arc::new(FolderTransfer::new(self.folder.path().join("packages"), self.folder.path().join("exports")))
+    }
+
+    fn spawn(&self, transfer: Arc<dyn Transfer>) -> Agent {
+        let lifecycle = Lifecycle::new();
+        let settings = Arc::new(self.settings.clone());
+        let (handle, exports) = Updater::spawn(settings, Environment::empty(), transfer, &lifecycle).unwrap();
+        Agent { handle, exports, lifecycle }
+    }
+
+    /// Opens the updater without running it, once the one before has let go of the journal.
+    async fn open(&self) -> (Updater, UpdaterHandle, mpsc::Receiver<ExportMade>) {
+        loop {
+            match Updater::open(Arc::new(self.settings.clone()), Environment::empty(), self.transfer()) {
+                Err(SpawnError::Journal(JournalError::Locked { .. })) => tokio::task::yield_now().await,
+                opened => return opened.unwrap_or_else(|error| panic!("{error}")),
+            }
+        }
+    }
+
+    /// What `current` names and what the bot runs: the same, always.
+    fn runs(&self) -> Option<String> {
+        let running = fs::read_to_string(self.root().join("running")).ok();
+        let current = fs::read_to_string(self.root().join("current/bot")).ok();
+        assert_eq!(running, current, "the bot runs something else than `current`");
+        running.map(|text| text.trim_end().to_owned())
+    }
+}
+
+struct Agent {
+    handle: UpdaterHandle,
+    exports: mpsc::Receiver<ExportMade>,
+    lifecycle: Lifecycle,
+}
+
+impl Agent {
+    /// Installs a release and waits for the end of it.
+    async fn install(&self, generation: u64, release: &ReleaseRef) -> UpdateReport {
+        self.handle.want(install(generation, release)).await.unwrap();
+        self.ends(generation).await
+    }
+
+    async fn ends(&self, generation: u64) -> UpdateReport {
+        self.until(|report| report.generation == Generation::new(generation) && report.phase.is_terminal()).await
+    }
+
+    async fn until(&self, done: impl FnMut(&UpdateReport) -> bool) -> UpdateReport {
+        let mut reports = self.handle.reports();
+        let found = tokio::time::timeout(Duration::from_mins(1), reports.wait_for(done)).await;
+        found.expect("the update goes on for ever").unwrap().clone()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.lifecycle.stop();
+    }
+}
+
+fn install(generation: u64, release: &ReleaseRef) -> DesiredState {
+    want(generation, Goal::Install { release: release.clone(), intent: Direction::Forward })
+}
+
+fn want(generation: u64, goal: Goal) -> DesiredState {
+    DesiredState { generation: Generation::new(generation).unwrap(), goal, rollout: RolloutId::new(7) }
+}
+
+fn names(folder: PathBuf) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn releases_follow_each_other_and_each_update_leaves_an_export() {
+    let ground = Ground::new();
+    let mut agent = ground.spawn(ground.transfer());
+    let releases = ["1.0", "2.0", "3.0"].map(|version| ground.good(version));
+    for (generation, release) in (1..).zip(&releases) {
+        let report = agent.install(generation, release).await;
+        assert_eq!((report.phase, report.running), (UpdatePhase::Committed, Some(release.digest)), "{}", report.detail);
+        assert_eq!(ground.runs(), Some(format!("healthy {}", release.version)));
+        let export = agent.exports.recv().await.unwrap();
+        assert_eq!((export.audit_entries, export.status, export.rollout), (1, "ok", Some(RolloutId::new(7))));
+        assert_eq!(export.key_id, "audit-1");
+        let archived = fs::read(ground.folder.path().join("exports").join(export.blob.to_string())).unwrap();
+        assert_eq!((Digest::of(&archived), archived.len() as u64), (export.blob, export.size));
+    }
+    // The report comes before the sweep; the next goal is only taken after it.
+    agent.install(4, &releases[2]).await;
+    let mut kept = [releases[1].digest.to_string(), releases[2].digest.to_string()];
+    kept.sort();
+    assert_eq!(names(ground.root().join("releases")), kept);
+    assert!(!ground.settings.state_dir.join("downloads").exists());
+}
+
+#[tokio::test]
+async fn a_sick_release_is_rolled_back_and_refused_from_then_on() {
+    let mut ground = Ground::new();
+    ground.settings.update.probation = Duration::from_secs(2);
+    let agent = ground.spawn(ground.transfer());
+    let (old, sick) = (ground.good("1.0"), ground.publish("2.0", Some("sick"), KEY));
+    agent.install(1, &old).await;
+    let report = agent.install(2, &sick).await;
+    assert_eq!((report.phase, report.running), (UpdatePhase::RolledBack, Some(old.digest)), "{}", report.detail);
+    assert!(report.detail.contains("not healthy within 2 s"), "{}", report.detail);
+    assert_eq!(ground.runs(), Some("healthy 1.0".to_owned()));
+    assert_eq!(agent.install(3, &sick).await.phase, UpdatePhase::Refused);
+}
+
+#[tokio::test]
+async fn a_package_of_other_hands_changes_nothing() {
+    let ground = Ground::new();
+    let agent = ground.spawn(ground.transfer());
+    agent.install(1, &ground.good("1.0")).await;
+    let foreign = ground.publish("2.0", Some("healthy"), "hex:ffff");
+    let report = agent.install(2, &foreign).await;
+    assert_eq!(report.phase, UpdatePhase::Refused);
+    assert!(report.detail.contains("the package is not good"), "{}", report.detail);
+    let mislabelled = ReleaseRef { version: "9.9".into(), ..ground.good("3.0") };
+    let report = agent.install(3, &mislabelled).await;
+    assert!(report.phase == UpdatePhase::Refused && report.detail.contains("version 3.0"), "{}", report.detail);
+    let unknown = ReleaseRef { digest: Digest::of(b"never published"), ..foreign };
+    assert_eq!(agent.install(4, &unknown).await.phase, UpdatePhase::Refused);
+    assert_eq!(ground.runs(), Some("healthy 1.0".to_owned()));
+}
+
+#[tokio::test]
+async fn a_sick_bot_is_not_updated_unless_that_is_allowed() {
+    let mut ground = Ground::new();
+    let (old, new) = (ground.good("1.0"), ground.good("2.0"));
+    let agent = ground.spawn(ground.transfer());
+    agent.install(1, &old).await;
+    fs::remove_file(ground.root().join("running")).unwrap();
+    let report = agent.install(2, &new).await;
+    assert_eq!(report.phase, UpdatePhase::Refused);
+    assert!(report.detail.contains("not healthy before its update"), "{}", report.detail);
+    drop(agent);
+    ground.settings.update.sick_start = crate::settings::SickStart::Allowed;
+    let (updater, handle, _exports) = ground.open().await;
+    let (report, ()) = tokio::join!(
+        async {
+            handle.want(install(3, &new)).await.unwrap();
+            let ended = handle.reports().wait_for(|report| report.phase.is_terminal()).await.unwrap().clone();
+            drop(handle);
+            ended
+        },
+        updater.run(),
+    );
+    assert_eq!(report.phase, UpdatePhase::Committed, "{}", report.detail);
+}
+
+/// Never brings anything.
+struct Stalled;
+
+impl Transfer for Stalled {
+    fn fetch<'a>(&'a self, _: &'a ReleaseRef, _: &'a Path) -> BoxFuture<'a, Result<(), TransferError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn upload<'a>(&'a self, _: &'a Path, _: Digest, _: u64) -> BoxFuture<'a, Result<(), TransferError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn staying_cancels_a_download_that_stalls() {
+    let ground = Ground::new();
+    let agent = ground.spawn(Arc::new(Stalled));
+    let release = ground.good("1.0");
+    agent.handle.want(install(5, &release)).await.unwrap();
+    agent.until(|report| report.phase == UpdatePhase::Downloading).await;
+    assert!(matches!(agent.handle.want(install(4, &release)).await, Err(WantError::Rejected(_))));
+    agent.handle.want(want(6, Goal::Stay)).await.unwrap();
+    let report = agent.ends(6).await;
+    assert_eq!((report.phase, report.running), (UpdatePhase::Committed, None));
+}
+
+/// Where the agent dies.
+#[derive(Debug, Clone, Copy)]
+enum Death {
+    /// Once the state is on disk, before its effect.
+    BeforeEffect,
+    /// Once the effect has happened, before anybody wrote that down.
+    AfterEffect,
+}
+
+/// Runs an update that dies at the given turn, and then to its end in a new life. False once it ended before that turn.
+async fn dies_at(ground: &Ground, release: &ReleaseRef, turn: usize, death: Death) -> bool {
+    let (mut updater, handle, exports) = ground.open().await;
+    updater.begin().await;
+    let (wanted, _) = tokio::join!(handle.want(install(2, release)), updater.turn());
+    wanted.unwrap();
+    for _ in 0..turn {
+        if updater.work.is_none() {
+            return false;
+        }
+        updater.turn().await;
+    }
+    if let (Death::AfterEffect, Some((_, work))) = (death, &mut updater.work) {
+        work.await;
+    }
+    drop((updater, handle, exports));
+    finish(ground).await;
+    true
+}
+
+/// A new life, to its rest.
+async fn finish(ground: &Ground) {
+    let (updater, handle, exports) = ground.open().await;
+    drop(handle);
+    updater.run().await;
+    drop(exports);
+}
+
+async fn host_with_old_release() -> Ground {
+    let ground = Ground::new();
+    let old = ground.good("1.0");
+    let (updater, handle, _exports) = ground.open().await;
+    let (wanted, ()) = tokio::join!(
+        async {
+            let wanted = handle.want(install(1, &old)).await;
+            drop(handle);
+            wanted
+        },
+        updater.run()
+    );
+    wanted.unwrap();
+    ground
+}
+
+#[tokio::test]
+async fn an_agent_that_dies_around_any_step_still_brings_the_update_to_its_end() {
+    for death in [Death::BeforeEffect, Death::AfterEffect] {
+        for turn in 0.. {
+            let ground = host_with_old_release().await;
+            if !dies_at(&ground, &ground.good("2.0"), turn, death).await {
+                assert!(turn > 8, "the update has more steps than {turn}");
+                break;
+            }
+            assert_eq!(ground.runs(), Some("healthy 2.0".to_owned()), "died at turn {turn}, {death:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_dies_around_any_step_of_a_rollback_still_ends_with_the_old_release() {
+    for death in [Death::BeforeEffect, Death::AfterEffect] {
+        for turn in 0.. {
+            let ground = host_with_old_release().await;
+            let without_bot = ground.publish("2.0", None, KEY);
+            if !dies_at(&ground, &without_bot, turn, death).await {
+                assert!(turn > 9, "the rollback has more steps than {turn}");
+                break;
+            }
+            assert_eq!(ground.runs(), Some("healthy 1.0".to_owned()), "died at turn {turn}, {death:?}");
+            let state = super::Journal::peek(&ground.settings.state_dir).unwrap().unwrap();
+            assert_eq!(state.phase().public(), UpdatePhase::RolledBack);
+            assert!(state.denied().contains_key(&without_bot.digest));
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_agent_that_dies_in_the_middle_of_anything_still_brings_the_update_to_its_end() {
+    for polls in (1..).step_by(3) {
+        let ground = host_with_old_release().await;
+        let release = ground.good("2.0");
+        let (updater, handle, exports) = ground.open().await;
+        let disk = Arc::clone(&updater.host.disk);
+        let life = async {
+            let wanted = async {
+                let _ = handle.want(install(2, &release)).await;
+                drop(handle);
+            };
+            tokio::join!(wanted, updater.run());
+        };
+        let lived = at_most(polls, life).await;
+        // A dead process does not go on writing, as a thread of this one does.
+        drop(disk.lock_owned().await);
+        drop(exports);
+        if lived {
+            assert!(polls > 10, "the update takes more than {polls} polls");
+            break;
+        }
+        finish(&ground).await;
+        let (updater, handle, _exports) = ground.open().await;
+        let (ended, ()) = tokio::join!(
+            async {
+                // Died before the goal was on disk, or after: the controller says it again.
+                handle.want(install(2, &release)).await.unwrap();
+                let report = handle.reports().wait_for(|report| report.phase.is_terminal()).await.unwrap().clone();
+                drop(handle);
+                report
+            },
+            updater.run()
+        );
+        assert_eq!(ended.phase, UpdatePhase::Committed, "died after {polls} polls: {}", ended.detail);
+        assert_eq!(ground.runs(), Some("healthy 2.0".to_owned()), "died after {polls} polls");
+    }
+}
+
+/// Polls a future so many times; false if it is not done by then.
+async fn at_most(polls: usize, future: impl Future<Output = ()>) -> bool {
+    let mut future = pin!(future);
+    let mut left = polls;
+    std::future::poll_fn(|context| {
+        if left == 0 {
+            return Poll::Ready(false);
+        }
+        left -= 1;
+        match future.as_mut().poll(context) {
+            Poll::Ready(()) => Poll::Ready(true),
+            Poll::Pending if left == 0 => Poll::Ready(false),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}

@@ -1,0 +1,64 @@
+//! The archive of exports.
+
+use flota_model::task::{Export, TaskState};
+
+use super::fixtures::{enrolled, entry, export, export_id, logged, second, task, task_id};
+use crate::{FinishedTask, Store, TaskResultOutcome};
+
+fn finished(export: Export) -> FinishedTask {
+    FinishedTask { state: TaskState::Done, detail: String::new(), export: Some(export), health: None, at: second(30) }
+}
+
+/// In the transaction that ends the task: neither is there without the other.
+pub async fn a_task_brings_its_export(store: &dyn Store) {
+    let host = enrolled(store, 1).await;
+    store.add_tasks(&[task(1, 1)], &[]).await.unwrap();
+    let made = export(5, 1, "bundle");
+    let audit = entry("task.finish", "task");
+    let outcome = store.finish_task(&host, &task_id(1), &finished(made.clone()), &audit).await.unwrap();
+    assert_eq!(outcome, TaskResultOutcome::Stored);
+    assert_eq!(store.exports(Some(&host), 10).await.unwrap(), [made]);
+    assert_eq!(store.tasks(&[task_id(1)]).await.unwrap()[0].export, Some(export_id(5)));
+}
+
+/// A task whose bundle is in the archive already names the export that is there.
+pub async fn the_same_blob_is_the_same_export(store: &dyn Store) {
+    let host = enrolled(store, 1).await;
+    assert!(store.add_export(&export(5, 1, "bundle"), &entry("export.store", "export")).await.unwrap());
+    store.add_tasks(&[task(1, 1)], &[]).await.unwrap();
+    let again = finished(export(6, 1, "bundle"));
+    let outcome = store.finish_task(&host, &task_id(1), &again, &entry("task.finish", "task")).await.unwrap();
+    assert_eq!(outcome, TaskResultOutcome::Stored);
+    assert_eq!(store.exports(None, 10).await.unwrap(), [export(5, 1, "bundle")]);
+    assert_eq!(store.tasks(&[task_id(1)]).await.unwrap()[0].export, Some(export_id(5)));
+}
+
+/// A host sends again what it got no answer for.
+pub async fn an_export_is_stored_once_for_each_host(store: &dyn Store) {
+    let (one, two) = (enrolled(store, 1).await, enrolled(store, 2).await);
+    let before = logged(store).await;
+    let audit = entry("export.store", "export");
+    for (export, stored) in [
+        (export(5, 1, "bundle"), true),
+        (export(6, 1, "bundle"), false),
+        (export(7, 2, "bundle"), true),
+        (Export { rollout: None, ..export(8, 1, "another") }, true),
+    ] {
+        assert_eq!(store.add_export(&export, &audit).await.unwrap(), stored, "{export:?}");
+    }
+    assert_eq!(store.exports(Some(&one), 10).await.unwrap().len(), 2);
+    assert_eq!(store.exports(Some(&two), 10).await.unwrap().len(), 1);
+    assert_eq!(logged(store).await, before + 3);
+}
+
+/// Of one host, or of all.
+pub async fn exports_are_listed_newest_first(store: &dyn Store) {
+    let (one, _) = (enrolled(store, 1).await, enrolled(store, 2).await);
+    for (number, host) in [(5, 1), (7, 1), (6, 2)] {
+        let export = export(number, host, &format!("bundle {number}"));
+        store.add_export(&export, &entry("export.store", "export")).await.unwrap();
+    }
+    let ids = |exports: Vec<Export>| exports.into_iter().map(|export| export.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.exports(None, 2).await.unwrap()), [export_id(7), export_id(6)]);
+    assert_eq!(ids(store.exports(Some(&one), 10).await.unwrap()), [export_id(7), export_id(5)]);
+}

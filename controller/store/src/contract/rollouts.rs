@@ -1,0 +1,173 @@
+//! Rollouts and their plans.
+
+use flota_model::RolloutId;
+use flota_model::rollout::{IntentVerb, PlanId, RolloutIntent, RolloutState};
+use futures_util::future::join;
+
+use super::fixtures::{entry, logged, plan, second, spec};
+use crate::{RolloutRecord, SetPlan, Store};
+
+const DRAFT: RolloutIntent = RolloutIntent { verb: IntentVerb::Draft, accepted_failures: 0 };
+const RUN: RolloutIntent = RolloutIntent { verb: IntentVerb::Run, accepted_failures: 0 };
+const PAUSE: RolloutIntent = RolloutIntent { verb: IntentVerb::Pause, accepted_failures: 0 };
+
+async fn created(store: &dyn Store, number: u32) -> RolloutId {
+    assert!(store.create_rollout(&spec(number), DRAFT, &entry("rollout.create", "rollout")).await.unwrap());
+    RolloutId::new(number)
+}
+
+async fn planned(
+    store: &dyn Store,
+    rollout: u32,
+    parent: Option<PlanId>,
+    revision: u64,
+    state: RolloutState,
+) -> PlanId {
+    let (id, plan) = plan(rollout, parent, revision, state, "");
+    assert_eq!(store.set_plan(id, &plan, &entry("rollout.plan", "rollout")).await.unwrap(), SetPlan::Done);
+    id
+}
+
+async fn read(store: &dyn Store, id: RolloutId) -> RolloutRecord {
+    store.rollout(id).await.unwrap().unwrap()
+}
+
+/// Two operators may ask for the next number and get the same.
+pub async fn a_number_is_given_once(store: &dyn Store) {
+    assert_eq!(store.next_rollout_id().await.unwrap(), RolloutId::new(1));
+    created(store, 1).await;
+    let before = logged(store).await;
+    let mut other = spec(1);
+    other.ticket = "CHG-43".into();
+    assert!(!store.create_rollout(&other, RUN, &entry("rollout.create", "rollout")).await.unwrap());
+    assert_eq!(read(store, RolloutId::new(1)).await.spec, spec(1));
+    assert_eq!(logged(store).await, before);
+    created(store, 7).await;
+    assert_eq!(store.next_rollout_id().await.unwrap(), RolloutId::new(8));
+    assert_eq!(store.rollout(RolloutId::new(2)).await.unwrap(), None);
+}
+
+/// Documents are stored whole.
+pub async fn specification_and_plan_read_back_as_written(store: &dyn Store) {
+    let id = created(store, 1).await;
+    let empty = RolloutRecord { spec: spec(1), intent: DRAFT, plan: None, started_at: None, finished_at: None };
+    assert_eq!(read(store, id).await, empty);
+    let (name, plan) = plan(1, None, 1, RolloutState::Draft, "nothing has started");
+    assert_eq!(store.set_plan(name, &plan, &entry("rollout.plan", "rollout")).await.unwrap(), SetPlan::Done);
+    assert_eq!(read(store, id).await, RolloutRecord { plan: Some((name, plan)), ..empty });
+}
+
+/// Two planners that saw the same parent.
+pub async fn one_of_two_plans_at_once_becomes_current(store: &dyn Store) {
+    let id = created(store, 1).await;
+    let parent = Some(planned(store, 1, None, 1, RolloutState::Running).await);
+    let audit = entry("rollout.plan", "rollout");
+    let (one, other) =
+        (plan(1, parent, 2, RolloutState::Running, "one"), plan(1, parent, 2, RolloutState::Running, "other"));
+    let (first, second) = join(store.set_plan(one.0, &one.1, &audit), store.set_plan(other.0, &other.1, &audit)).await;
+    let outcomes = [first.unwrap(), second.unwrap()];
+    assert!(outcomes.contains(&SetPlan::Done) && outcomes.contains(&SetPlan::ParentMoved), "{outcomes:?}");
+    let winner = if outcomes[0] == SetPlan::Done { one } else { other };
+    assert_eq!(read(store, id).await.plan, Some(winner));
+}
+
+/// An old one, none, and one of a rollout that is not there.
+pub async fn a_plan_needs_the_current_parent(store: &dyn Store) {
+    let id = created(store, 1).await;
+    let first = planned(store, 1, None, 1, RolloutState::Running).await;
+    let second = planned(store, 1, Some(first), 2, RolloutState::Running).await;
+    let before = (read(store, id).await, logged(store).await);
+    let audit = entry("rollout.plan", "rollout");
+    for (rollout, parent, expected) in [
+        (1, Some(first), SetPlan::ParentMoved),
+        (1, None, SetPlan::ParentMoved),
+        (9, Some(second), SetPlan::NoSuchRollout(RolloutId::new(9))),
+        (9, None, SetPlan::NoSuchRollout(RolloutId::new(9))),
+    ] {
+        let (id, plan) = plan(rollout, parent, 3, RolloutState::Paused, "stale");
+        assert_eq!(store.set_plan(id, &plan, &audit).await.unwrap(), expected);
+    }
+    assert_eq!((read(store, id).await, logged(store).await), before);
+}
+
+/// A plan for each report of each host would drown the log.
+pub async fn a_plan_is_logged_when_the_state_changed(store: &dyn Store) {
+    created(store, 1).await;
+    let before = logged(store).await;
+    let mut parent = None;
+    for (revision, state, entries) in [
+        (1, RolloutState::Running, 1),
+        (2, RolloutState::Running, 1),
+        (3, RolloutState::Halted, 2),
+        (4, RolloutState::Running, 3),
+    ] {
+        parent = Some(planned(store, 1, parent, revision, state).await);
+        assert_eq!(logged(store).await, before + entries);
+    }
+}
+
+/// Whoever decides has seen what is wanted now.
+pub async fn an_intent_changes_from_what_was_read(store: &dyn Store) {
+    let id = created(store, 1).await;
+    let before = logged(store).await;
+    let audit = entry("rollout.intent", "rollout");
+    let accepted = RolloutIntent { accepted_failures: 2, ..RUN };
+    for (from, to, changed) in
+        [(RUN, PAUSE, false), (DRAFT, RUN, true), (DRAFT, RUN, false), (RUN, accepted, true), (RUN, PAUSE, false)]
+    {
+        assert_eq!(store.set_intent(id, from, to, &audit).await.unwrap(), changed, "{from:?} {to:?}");
+    }
+    assert!(!store.set_intent(RolloutId::new(9), DRAFT, RUN, &audit).await.unwrap());
+    assert_eq!(read(store, id).await.intent, accepted);
+    assert_eq!(logged(store).await, before + 2);
+
+    let (pause, abort) = (PAUSE, RolloutIntent { verb: IntentVerb::Abort, accepted_failures: 2 });
+    let (first, second) =
+        join(store.set_intent(id, accepted, pause, &audit), store.set_intent(id, accepted, abort, &audit)).await;
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert!(first != second);
+    assert_eq!(read(store, id).await.intent, if first { pause } else { abort });
+}
+
+/// At the time of the operator's entry; going on after a pause is no new start.
+pub async fn a_rollout_starts_once(store: &dyn Store) {
+    let id = created(store, 1).await;
+    for (at, from, to, started) in [
+        (20, DRAFT, PAUSE, None),
+        (21, PAUSE, RUN, Some(second(21))),
+        (22, RUN, PAUSE, Some(second(21))),
+        (23, PAUSE, RUN, Some(second(21))),
+    ] {
+        let mut audit = entry("rollout.intent", "rollout");
+        audit.at = second(at);
+        assert!(store.set_intent(id, from, to, &audit).await.unwrap());
+        assert_eq!(read(store, id).await.started_at, started);
+    }
+    assert!(store.create_rollout(&spec(2), RUN, &entry("rollout.create", "rollout")).await.unwrap());
+    assert_eq!(read(store, RolloutId::new(2)).await.started_at, Some(spec(2).created_at));
+}
+
+/// Oldest first, so that what was begun is finished before what came later.
+pub async fn a_rollout_is_active_until_its_plan_is_terminal(store: &dyn Store) {
+    let (unplanned, running, ended) = (created(store, 1).await, created(store, 2).await, created(store, 3).await);
+    planned(store, 2, None, 1, RolloutState::Running).await;
+    let parent = planned(store, 3, None, 1, RolloutState::Running).await;
+    let active = async || store.active_rollouts().await.unwrap().into_iter().map(|r| r.spec.id).collect::<Vec<_>>();
+    assert_eq!(active().await, [unplanned, running, ended]);
+    assert_eq!(read(store, ended).await.finished_at, None);
+
+    let parent = planned(store, 3, Some(parent), 2, RolloutState::Aborted).await;
+    assert_eq!(active().await, [unplanned, running]);
+    assert_eq!(read(store, ended).await.finished_at, Some(second(12)));
+    planned(store, 3, Some(parent), 3, RolloutState::Aborted).await;
+    assert_eq!(read(store, ended).await.finished_at, Some(second(12)), "it ended once");
+}
+
+/// All of them.
+pub async fn rollouts_are_listed_newest_first(store: &dyn Store) {
+    for number in [1, 3, 2] {
+        created(store, number).await;
+    }
+    let listed: Vec<_> = store.rollouts().await.unwrap().into_iter().map(|rollout| rollout.spec.id.number()).collect();
+    assert_eq!(listed, [3, 2, 1]);
+}

@@ -1,0 +1,139 @@
+//! A real controller in a folder of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+
+use crate::bins::Bins;
+use crate::operator::Operator;
+use crate::process::Process;
+use crate::wait;
+
+/// A controller starts in well under a second; this is for a machine that compiles beside it.
+const START_BOUND: Duration = Duration::from_secs(30);
+
+/// The controller of a fleet.
+#[derive(Debug)]
+pub struct Controller {
+    bins: Bins,
+    dir: PathBuf,
+    process: Process,
+    /// Where hosts enrol.
+    pub enrollment: String,
+    /// Where hosts and operators connect.
+    pub fleet: String,
+}
+
+impl Controller {
+    /// Makes a controller and starts it. Ports are chosen by the system once, and kept from then on.
+    pub fn start(bins: &Bins, dir: &Path, ek_roots: &Path, attest_seconds: u64) -> anyhow::Result<Self> {
+        let output = Command::new(bins.path("flota-controller"))
+            .arg("init")
+            .arg("--data-dir")
+            .arg(dir)
+            .args(["--fleet", "demo", "--name", "127.0.0.1"])
+            .args(["--enrollment-listen", "127.0.0.1:0", "--fleet-listen", "127.0.0.1:0"])
+            .arg("--ek-roots")
+            .arg(ek_roots)
+            .output()?;
+        ensure!(output.status.success(), "flota-controller init: {}", String::from_utf8_lossy(&output.stderr));
+        let settings = dir.join("controller.toml");
+        let text = std::fs::read_to_string(&settings)?;
+        std::fs::write(&settings, format!("{text}heartbeat_seconds = 2\nattest_interval_seconds = {attest_seconds}\n"))?;
+        let (process, addresses) = launch(bins, dir)?;
+        let address = |key: &str| {
+            addresses.get(key).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("no {key} address"))
+        };
+        let (enrollment, fleet) = (address("enrollment")?, address("fleet")?);
+        keep_ports(&settings, &enrollment, &fleet)?;
+        Ok(Self { bins: bins.clone(), dir: dir.to_owned(), process, enrollment, fleet })
+    }
+
+    /// Its fleet CA.
+    pub fn ca_file(&self) -> PathBuf {
+        self.dir.join("ca.pem")
+    }
+
+    /// Its data folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Its process.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) -> anyhow::Result<()> {
+        self.process.kill()
+    }
+
+    /// SIGTERM.
+    pub fn stop(&mut self) -> anyhow::Result<()> {
+        self.process.stop().map(drop)
+    }
+
+    /// Starts it again, on the same ports.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        (self.process, _) = launch(&self.bins, &self.dir)?;
+        Ok(())
+    }
+
+    /// Adds an operator and gives the way to act as it.
+    pub fn operator(&self, name: &str, role: &str) -> anyhow::Result<Operator> {
+        let output = Command::new(self.bins.path("flota-controller"))
+            .args(["operator", "add", name, "--role", role, "--data-dir"])
+            .arg(&self.dir)
+            .output()?;
+        ensure!(output.status.success(), "operator add: {}", String::from_utf8_lossy(&output.stderr));
+        self.context(name)
+    }
+
+    /// The administrator that `init` made.
+    pub fn admin(&self) -> anyhow::Result<Operator> {
+        self.context("admin")
+    }
+
+    /// Leaves it running.
+    pub fn detach(self) {
+        self.process.detach();
+    }
+
+    fn context(&self, name: &str) -> anyhow::Result<Operator> {
+        let folder = self.dir.join("operators").join(name);
+        let text = format!(
+            "current = \"demo\"\n\n[contexts.demo]\nendpoint = \"{}\"\nca_file = \"ca.pem\"\ncert_file = \"cert.pem\"\n\
+             key_file = \"key.pem\"\n",
+            self.fleet
+        );
+        std::fs::write(folder.join("contexts.toml"), text)?;
+        Ok(Operator::new(&self.bins, folder.join("contexts.toml")))
+    }
+}
+
+fn launch(bins: &Bins, dir: &Path) -> anyhow::Result<(Process, Value)> {
+    let addresses = dir.join("addresses.json");
+    if addresses.exists() {
+        std::fs::remove_file(&addresses)?;
+    }
+    let mut command = Command::new(bins.path("flota-controller"));
+    command.arg("run").arg("--data-dir").arg(dir);
+    let mut process = Process::start("flota-controller", &mut command, &dir.join("controller.log"))?;
+    let text = wait::until("the controller's addresses", START_BOUND, || {
+        process.check_alive()?;
+        Ok(std::fs::read_to_string(&addresses).ok())
+    })?;
+    Ok((process, serde_json::from_str(&text)?))
+}
+
+fn keep_ports(settings: &Path, enrollment: &str, fleet: &str) -> anyhow::Result<()> {
+    let port = |address: &str| address.rsplit(':').next().unwrap_or_default().to_owned();
+    let text = std::fs::read_to_string(settings)?
+        .replace("enrollment_listen = \"127.0.0.1:0\"", &format!("enrollment_listen = \"127.0.0.1:{}\"", port(enrollment)))
+        .replace("fleet_listen = \"127.0.0.1:0\"", &format!("fleet_listen = \"127.0.0.1:{}\"", port(fleet)));
+    Ok(std::fs::write(settings, text)?)
+}

@@ -1,0 +1,229 @@
+//! A bot host: an installation folder, a TPM, a bot, an agent.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use anyhow::{Context as _, ensure};
+use flota_package::CheckRequest;
+use flota_seal::secret::Secret;
+use flota_swtpm::Swtpm;
+use serde_json::{Value, json};
+
+use crate::bins::Bins;
+use crate::controller::Controller;
+use crate::exchange::{Exchange, KEY_ID, SECRET};
+use crate::packages::Package;
+use crate::process::Process;
+
+/// Key of the security exports, as its file holds it.
+pub(crate) const AUDIT_KEY: &str = "hex:1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100";
+/// Key of the packages, as its file holds it.
+pub(crate) const PACKAGE_KEY: &str = "hex:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// One host of the fleet.
+#[derive(Debug)]
+pub struct BotHost {
+    /// Its name.
+    pub name: String,
+    root: PathBuf,
+    config: PathBuf,
+    bins: Bins,
+    agent: Option<Process>,
+    bot: Bot,
+    tpm: Swtpm,
+}
+
+/// The bot runs in a session of its own and would outlive everything, so this stops it at the end.
+#[derive(Debug)]
+struct Bot {
+    program: PathBuf,
+    root: PathBuf,
+    at_the_end: AtTheEnd,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AtTheEnd {
+    Stop,
+    LeaveRunning,
+}
+
+impl BotHost {
+    /// Installs a host with a TPM of its own and this release running; it is not enrolled yet.
+    pub fn install(
+        bins: &Bins,
+        dir: &Path,
+        name: &str,
+        tpm: Swtpm,
+        controller: &Controller,
+        exchange: &Exchange,
+        release: &Package,
+    ) -> anyhow::Result<Self> {
+        let root = dir.join("bot");
+        for folder in ["config", "logs", "secrets", "var", "exports", "releases"] {
+            std::fs::create_dir_all(root.join(folder))?;
+        }
+        std::fs::write(root.join("secrets/audit.key"), AUDIT_KEY)?;
+        std::fs::write(root.join("secrets/package.key"), PACKAGE_KEY)?;
+        let credentials = json!({ "binance": {
+            "key_id": KEY_ID, "secret": SECRET,
+            "health_check": { "public_symbol": "BTCUSDT", "private_asset": "USDT", "private_min_balance": 10 },
+        }});
+        std::fs::write(root.join("config/exchanges.json"), credentials.to_string())?;
+        let config = dir.join("agent.toml");
+        std::fs::write(&config, settings(bins, &root, &tpm, controller, exchange))?;
+        let bot = Bot { program: bins.path("flota-stand-in-bot"), root: root.clone(), at_the_end: AtTheEnd::Stop };
+        let host = Self { name: name.to_owned(), root, config, bins: bins.clone(), agent: None, bot, tpm };
+        host.install_release(release)?;
+        host.bot.tell("start")?;
+        Ok(host)
+    }
+
+    /// Its installation.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Its TPM.
+    pub fn tpm(&mut self) -> &mut Swtpm {
+        &mut self.tpm
+    }
+
+    /// The agent's process, if it was started.
+    pub fn agent(&mut self) -> Option<&mut Process> {
+        self.agent.as_mut()
+    }
+
+    /// Runs a local command of the agent in the installation's folder.
+    pub fn agent_command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
+        self.command(arguments).output().context("running flota-agent")
+    }
+
+    /// Enrols with a token.
+    pub fn enroll(&self, token: &str) -> anyhow::Result<Output> {
+        let file = self.root.join("var/enrolment.token");
+        std::fs::write(&file, token)?;
+        let output = self
+            .command(&["enroll", "--token-file"])
+            .arg(&file)
+            .arg("--config")
+            .arg(&self.config)
+            .output()
+            .context("running flota-agent enroll");
+        std::fs::remove_file(&file)?;
+        output
+    }
+
+    /// Starts the agent.
+    pub fn start_agent(&mut self) -> anyhow::Result<()> {
+        let log = self.config.with_file_name("agent.log");
+        let mut command = self.command(&["run", "--config"]);
+        command.arg(&self.config);
+        self.agent = Some(Process::start("flota-agent", &mut command, &log)?);
+        Ok(())
+    }
+
+    /// SIGKILL for the agent; the bot goes on.
+    pub fn kill_agent(&mut self) -> anyhow::Result<()> {
+        self.agent.as_mut().map_or(Ok(()), Process::kill)
+    }
+
+    /// What the bot says of itself, and its exit code: 0 healthy, 1 sick, 2 not running.
+    pub fn bot_health(&self) -> anyhow::Result<(i32, Value)> {
+        let output = Command::new(&self.bot.program).arg("health").arg("--root").arg(&self.root).output()?;
+        let answer = serde_json::from_slice(&output.stdout).context("the bot's health is no JSON")?;
+        Ok((output.status.code().unwrap_or(-1), answer))
+    }
+
+    /// Version of the bot that runs.
+    pub fn bot_version(&self) -> anyhow::Result<String> {
+        let (_, health) = self.bot_health()?;
+        Ok(health.get("version").and_then(Value::as_str).unwrap_or("none").to_owned())
+    }
+
+    /// The release that `current` names: the digest of its package.
+    pub fn current(&self) -> anyhow::Result<String> {
+        let target = std::fs::read_link(self.root.join("current"))?;
+        Ok(target.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
+    }
+
+    /// Everything the agent logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.config.with_file_name("agent.log")).unwrap_or_default()
+    }
+
+    /// Leaves agent, bot and TPM running.
+    pub fn detach(mut self) {
+        if let Some(agent) = self.agent.take() {
+            agent.detach();
+        }
+        self.bot.at_the_end = AtTheEnd::LeaveRunning;
+        self.tpm.detach();
+    }
+
+    /// Ends the bot; agent and TPM end when this is dropped.
+    pub fn shut_down(&mut self) -> anyhow::Result<()> {
+        if let Some(mut agent) = self.agent.take() {
+            agent.stop()?;
+        }
+        self.bot.tell("stop")
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.bins.path("flota-agent"));
+        command.args(arguments).current_dir(&self.root).env("TSS2_LOG", "all+none");
+        command
+    }
+
+    /// Lays a release out as Flota has it: `releases/<digest>` and `current`.
+    fn install_release(&self, release: &Package) -> anyhow::Result<()> {
+        let key = Secret::decode(PACKAGE_KEY, "the package key")?;
+        let mut request = CheckRequest::new(&release.path, jiff::Timestamp::now());
+        request.key = Some(&key);
+        let report = flota_package::check(&request)?;
+        let checked = report.checked_package().context("the package is not clean")?;
+        let slot = self.root.join("releases").join(&release.digest);
+        flota_package::unpack(&release.path, &checked, &slot)?;
+        std::os::unix::fs::symlink(Path::new("releases").join(&release.digest), self.root.join("current"))?;
+        Ok(())
+    }
+}
+
+impl Bot {
+    fn tell(&self, verb: &str) -> anyhow::Result<()> {
+        let output = Command::new(&self.program).arg(verb).arg("--root").arg(&self.root).output()?;
+        ensure!(output.status.success(), "the bot does not {verb}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(())
+    }
+}
+
+impl Drop for Bot {
+    fn drop(&mut self) {
+        if self.at_the_end == AtTheEnd::Stop && let Err(error) = self.tell("stop") {
+            eprintln!("{}: {error}", self.root.display());
+        }
+    }
+}
+
+fn settings(bins: &Bins, root: &Path, tpm: &Swtpm, controller: &Controller, exchange: &Exchange) -> String {
+    let bot = bins.path("flota-stand-in-bot");
+    let verb = |verb: &str| format!("[{bot:?}, {verb:?}, \"--root\", {root:?}]");
+    format!(
+        "root = {root:?}\n\n\
+         [controller]\nenrollment = {:?}\nfleet = {:?}\nca_file = {:?}\n\n\
+         [tpm]\ntcti = {:?}\n\n\
+         [bot]\nstart = {}\nstop = {}\nhealth = {}\n\n\
+         [export]\nkey_file = \"secrets/audit.key\"\nkey_id = \"audit-1\"\n\n\
+         [package]\nkey_file = \"secrets/package.key\"\n\n\
+         [health]\nexchange = \"binance_spot\"\nbase_url = {:?}\nca_file = {:?}\n\n\
+         [update]\nprobation_seconds = 3\nhealth_polls = 3\nhealth_interval_ms = 200\n",
+        controller.enrollment,
+        controller.fleet,
+        controller.ca_file(),
+        tpm.tcti(),
+        verb("start"),
+        verb("stop"),
+        verb("health"),
+        exchange.base_url,
+        exchange.ca_file,
+    )
+}
