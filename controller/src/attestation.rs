@@ -216,8 +216,12 @@ async fn store(
 }
 
 fn drift_reason(drift: &PcrDrift) -> String {
-    let show = |value: Option<[u8; 32]>| value.map_or_else(|| "not there".to_owned(), hex::encode);
-    format!("pcr_drift: PCR {} is {}, the baseline has {}", drift.index, show(drift.actual), show(drift.expected))
+    // A beginning tells values apart; the whole ones are on the host's page.
+    let show = |value: Option<[u8; 32]>| match value {
+        None => "not there".to_owned(),
+        Some(value) => flota_model::Digest::from_bytes(value).short(),
+    };
+    format!("pcr_drift: PCR {} is {}…, the baseline has {}…", drift.index, show(drift.actual), show(drift.expected))
 }
 
 /// A document that this controller wrote; empty means there is none yet.

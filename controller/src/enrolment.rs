@@ -154,7 +154,7 @@ pub async fn finish(core: &Core, session_id: &[u8], proof: &Proof<'_>, exporter:
         EnrolOutcome::NameTaken { name } => {
             let sentence = format!("the name or id of `{name}` belongs to a host with another TPM");
             return Err(Fault::new(Code::NameTaken, sentence)
-                .fix("make a token for another name, or decommission the other host first"));
+                .fix("make a token for another name: flota token create NAME"));
         }
     };
     tracing::info!(host.id = %host, host.name = %name, "host enrolled");

@@ -12,7 +12,7 @@ pub const FILE_NAME: &str = "controller.toml";
 /// PCRs asked for when the settings name none: firmware, its configuration, boot loader, secure boot (TCG PC Client
 /// Platform Firmware Profile §3.3.4).
 const DEFAULT_PCRS: [u8; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
-/// Longest interval between attestations, in seconds: a host is `stale` after two missed ones.
+/// Longest interval between attestations, in seconds: a host is `stale` after three missed ones.
 const MAX_INTERVAL_SECONDS: u64 = 24 * 60 * 60;
 
 /// Settings that are whole and valid.

@@ -23,7 +23,10 @@ impl Bins {
         let bins = Self(folder.to_owned());
         for name in ["flota", "flota-agent", "flota-controller", "flota-exchange-sim", "flota-stand-in-bot"] {
             if !bins.path(name).is_file() {
-                bail!("{} is not built: run `cargo build --workspace --bins`, or `cargo xtask test`", bins.path(name).display());
+                bail!(
+                    "{} is not built: run `cargo build --workspace --bins`, or `cargo xtask test`",
+                    bins.path(name).display()
+                );
             }
         }
         Ok(bins)

@@ -42,7 +42,10 @@ impl Controller {
         ensure!(output.status.success(), "flota-controller init: {}", String::from_utf8_lossy(&output.stderr));
         let settings = dir.join("controller.toml");
         let text = std::fs::read_to_string(&settings)?;
-        std::fs::write(&settings, format!("{text}heartbeat_seconds = 2\nattest_interval_seconds = {attest_seconds}\n"))?;
+        std::fs::write(
+            &settings,
+            format!("{text}heartbeat_seconds = 2\nattest_interval_seconds = {attest_seconds}\n"),
+        )?;
         let (process, addresses) = launch(bins, dir)?;
         let address = |key: &str| {
             addresses.get(key).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("no {key} address"))
@@ -133,7 +136,10 @@ fn launch(bins: &Bins, dir: &Path) -> anyhow::Result<(Process, Value)> {
 fn keep_ports(settings: &Path, enrollment: &str, fleet: &str) -> anyhow::Result<()> {
     let port = |address: &str| address.rsplit(':').next().unwrap_or_default().to_owned();
     let text = std::fs::read_to_string(settings)?
-        .replace("enrollment_listen = \"127.0.0.1:0\"", &format!("enrollment_listen = \"127.0.0.1:{}\"", port(enrollment)))
+        .replace(
+            "enrollment_listen = \"127.0.0.1:0\"",
+            &format!("enrollment_listen = \"127.0.0.1:{}\"", port(enrollment)),
+        )
         .replace("fleet_listen = \"127.0.0.1:0\"", &format!("fleet_listen = \"127.0.0.1:{}\"", port(fleet)));
     Ok(std::fs::write(settings, text)?)
 }

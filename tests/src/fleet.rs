@@ -72,7 +72,16 @@ impl Fleet {
             let host_dir = dir.join("hosts").join(&name);
             hosts.push(BotHost::install(bins, &host_dir, &name, tpm, &controller, &exchange, &first_release)?);
         }
-        Ok(Self { dir: dir.to_owned(), bins: bins.clone(), exchange, controller, admin, packages, first_release, hosts })
+        Ok(Self {
+            dir: dir.to_owned(),
+            bins: bins.clone(),
+            exchange,
+            controller,
+            admin,
+            packages,
+            first_release,
+            hosts,
+        })
     }
 
     /// A fleet whose hosts are enrolled, connected and attested.
@@ -112,7 +121,8 @@ impl Fleet {
                 host.agent().map_or(Ok(()), crate::Process::check_alive)?;
             }
             let listed = admin.items(&["host", "list", "--limit", "0"])?;
-            let ready = listed.iter().filter(|host| text(host, "trust") == "trusted" && text(host, "liveness") == "connected");
+            let ready =
+                listed.iter().filter(|host| text(host, "trust") == "trusted" && text(host, "liveness") == "connected");
             Ok((ready.count() >= count).then_some(()))
         })
     }
@@ -160,9 +170,6 @@ fn manufacture(dir: &Path, count: usize) -> anyhow::Result<Vec<Swtpm>> {
                 })
             })
             .collect();
-        makers
-            .into_iter()
-            .map(|maker| maker.join().map_err(|_| anyhow::anyhow!("making a TPM panicked"))?)
-            .collect()
+        makers.into_iter().map(|maker| maker.join().map_err(|_| anyhow::anyhow!("making a TPM panicked"))?).collect()
     })
 }

@@ -198,7 +198,9 @@ impl Bot {
 
 impl Drop for Bot {
     fn drop(&mut self) {
-        if self.at_the_end == AtTheEnd::Stop && let Err(error) = self.tell("stop") {
+        if self.at_the_end == AtTheEnd::Stop
+            && let Err(error) = self.tell("stop")
+        {
             eprintln!("{}: {error}", self.root.display());
         }
     }

@@ -71,7 +71,8 @@ impl Operator {
     pub fn json(&self, arguments: &[&str]) -> anyhow::Result<Value> {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["-o", "json"]).collect();
         let answer = self.ok(&arguments)?;
-        serde_json::from_str(&answer.stdout).with_context(|| format!("flota {}: {}", arguments.join(" "), answer.stdout))
+        serde_json::from_str(&answer.stdout)
+            .with_context(|| format!("flota {}: {}", arguments.join(" "), answer.stdout))
     }
 
     /// The items of a list.

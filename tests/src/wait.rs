@@ -21,7 +21,10 @@ pub fn until<T>(what: &str, bound: Duration, mut ask: impl FnMut() -> anyhow::Re
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the pace of polling a condition that another process changes; bounded above")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the pace of polling a condition that another process changes; bounded above"
+)]
 fn pause() {
     std::thread::sleep(PACE);
 }

@@ -16,7 +16,8 @@ usage: cargo xtask TASK
 
   setup                 install the system packages that are missing, with apt
   demo [--keep] [--dir D]
-                        build everything and watch a small fleet do a working day
+                        build everything and watch a small fleet do a working day; --keep leaves it running,
+                        --stop D ends one that was kept
   test [FILTER...]      build everything, run all tests or those that match, check the layers
   bench NAME            run one benchmark and write bench/NAME.json in the target folder; --list names them
   check-layers          check which crate depends on which, and who sees the wire's types

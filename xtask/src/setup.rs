@@ -26,7 +26,11 @@ enum Probe {
 
 const NEEDS: [Need; 8] = [
     Need { package: "gcc", reason: "links, and compiles aws-lc, SQLite and zstd", probe: Probe::Program("cc") },
-    Need { package: "libc6-dev", reason: "the same", probe: Probe::Header("/usr/include/stdlib.h") },
+    Need {
+        package: "libc6-dev",
+        reason: "the headers to compile and the start files to link with",
+        probe: Probe::Header("/usr/include/stdlib.h"),
+    },
     Need { package: "pkg-config", reason: "finds libtss2", probe: Probe::Program("pkg-config") },
     Need { package: "libtss2-dev", reason: "the agent speaks to its TPM with it", probe: Probe::Library("tss2-esys") },
     Need { package: "swtpm", reason: "the TPM of hosts in demo and tests", probe: Probe::Program("swtpm") },

@@ -62,7 +62,7 @@ impl Tokens for TokensService {
         if !core.store.create_token(&token, &audit).await.map_err(Fault::from)? {
             let name = host_name.map(|name| name.to_string()).unwrap_or_default();
             return Err(Fault::new(Code::NameTaken, format!("a host or an open token has the name `{name}` already"))
-                .fix("choose another name, or revoke the open token (flota token list)")
+                .fix("choose another name, revoke the open token (flota token list), or enrol a known host again with a token without a name")
                 .into());
         }
         Ok(Response::new(v1::CreateTokenResponse {

@@ -1,7 +1,6 @@
 //! Update packages (manual §2): check one, unpack one that was checked, build one.
 //!
-//! Shared by all three programs: hosts check and unpack, the controller inspects what is published, operators check and
-//! build. Also here: licences, which a package may demand, and how a file is written durably.
+//! Hosts check and unpack, the controller inspects what is published, build servers build. Also here: licences, which a package may demand, and how a file is written durably.
 //!
 //! A check reads every file once and never writes. What it found is a [`CheckReport`]; only a clean report yields the
 //! [`CheckedPackage`] that [`unpack`] takes, and unpacking verifies every byte again against that.

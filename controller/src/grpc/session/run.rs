@@ -41,6 +41,8 @@ pub(super) struct Session {
     sent_generation: Option<Generation>,
     pings: HashMap<String, oneshot::Sender<()>>,
     challenge: Option<Challenge>,
+    /// The host committed a release while a challenge was open: one more is due, over the new state.
+    challenge_again: bool,
     verdict_waiters: Vec<oneshot::Sender<Outcome>>,
     next_attestation: Instant,
 }
@@ -84,6 +86,7 @@ impl Session {
             sent_generation: None,
             pings: HashMap::new(),
             challenge: None,
+            challenge_again: false,
             verdict_waiters: Vec::new(),
             next_attestation: Instant::now(),
         }
@@ -156,7 +159,7 @@ impl Session {
         }
         self.look().await?;
         self.core.fleet_changed.notify_one();
-        self.send_challenge()
+        if self.challenge.is_none() { self.send_challenge() } else { Ok(()) }
     }
 
     async fn receive(&mut self, body: Up) -> Result<(), End> {
@@ -229,9 +232,12 @@ impl Session {
         let audit = self.core.audit_host(&self.host, "host.report", report.phase.as_str(), &details);
         self.core.store.report(&self.host, &report, &audit).await.map_err(Fault::from)?;
         self.send(Down::Ack(v1::Ack { sequence: report.sequence }))?;
-        if report.phase == UpdatePhase::Committed && self.challenge.is_none() {
+        if report.phase == UpdatePhase::Committed {
             // What the host says becomes true when a quote confirms it: ask at once.
-            self.send_challenge()?;
+            match self.challenge {
+                None => self.send_challenge()?,
+                Some(_) => self.challenge_again = true,
+            }
         }
         self.core.fleet_changed.notify_one();
         Ok(())
@@ -253,11 +259,11 @@ impl Session {
     }
 
     async fn judge(&mut self, message: v1::Evidence) -> Result<(), End> {
-        // Taken out first: a nonce is good for one answer.
-        let challenge = self.challenge.take().filter(|challenge| challenge.id == message.challenge_id);
-        let Some(challenge) = challenge.filter(|challenge| challenge.expires > Instant::now()) else {
-            tracing::warn!(host.id = %self.host, "evidence for no open challenge");
-            return self.send_challenge();
+        // Taken out first: a nonce is good for one answer. The open challenge stays open for its own.
+        let answers = |open: &mut Challenge| open.id == message.challenge_id && open.expires > Instant::now();
+        let Some(challenge) = self.challenge.take_if(answers) else {
+            tracing::warn!(host.id = %self.host, "evidence for no open challenge was ignored");
+            return Ok(());
         };
         let outcome = if message.failure.is_empty() {
             let certificate = self.peer.certificate.as_ref().map(|certificate| certificate.digest);
@@ -291,7 +297,7 @@ impl Session {
             // The operator may have stopped waiting.
             let _gone = waiter.send(outcome.clone());
         }
-        Ok(())
+        if std::mem::take(&mut self.challenge_again) { self.send_challenge() } else { Ok(()) }
     }
 
     /// The interval, up to a fifth shorter, so that hosts that connected together do not quote together for ever.

@@ -79,7 +79,8 @@ pub(crate) fn exports(script: &mut Script, fleet: &Fleet) -> anyhow::Result<()> 
             let path = file.to_string_lossy();
             fleet.admin.ok(&["export", "get", "--host", &host.name, "--latest", "-f", &path])?;
             let key = host.root().join("secrets/audit.key");
-            let verdict = host.agent_command(&["verify-security-bundle", &path, "--hmac-key", &key.to_string_lossy()])?;
+            let verdict =
+                host.agent_command(&["verify-security-bundle", &path, "--hmac-key", &key.to_string_lossy()])?;
             ensure!(verdict.status.success(), "{}: {}", host.name, String::from_utf8_lossy(&verdict.stdout));
         }
         Ok((format!("{} bundles fetched, {0} valid", fleet.hosts.len()), ()))
@@ -103,7 +104,13 @@ pub(crate) fn bad_release(script: &mut Script, fleet: &Fleet) -> anyhow::Result<
     script.must("Roll out 4.12.0: canary fails, goes back, rollout halts", || {
         let id = create(fleet, "4.12.0")?;
         let answer = fleet.admin.run(&["rollout", "start", &id, "--yes"])?;
-        ensure!(answer.code == 9, "exit code {}, expected 9 (waits for a person): {}{}", answer.code, answer.stdout, answer.stderr);
+        ensure!(
+            answer.code == 9,
+            "exit code {}, expected 9 (waits for a person): {}{}",
+            answer.code,
+            answer.stdout,
+            answer.stderr
+        );
         for host in &fleet.hosts {
             ensure!(host.current()? == fleet.first_release.digest, "{} does not run 4.11.3", host.name);
             let (code, health) = host.bot_health()?;
@@ -167,7 +174,17 @@ pub(crate) fn audit(script: &mut Script, fleet: &Fleet) -> anyhow::Result<()> {
 
 fn create(fleet: &Fleet, version: &str) -> anyhow::Result<String> {
     let created = fleet.admin.json(&[
-        "rollout", "create", "--release", version, "--all", "--canary", "1", "--wave-size", "2", "--ticket", "OPS-912",
+        "rollout",
+        "create",
+        "--release",
+        version,
+        "--all",
+        "--canary",
+        "1",
+        "--wave-size",
+        "2",
+        "--ticket",
+        "OPS-912",
     ])?;
     Ok(text(&created, "id").to_owned())
 }
