@@ -120,11 +120,8 @@ fn assess(
         selection: core.selection,
         last,
     };
-    let quote = QuoteEvidence {
-        attest: &evidence.attest,
-        signature: &evidence.signature,
-        pcr_values: &evidence.pcr_values,
-    };
+    let quote =
+        QuoteEvidence { attest: &evidence.attest, signature: &evidence.signature, pcr_values: &evidence.pcr_values };
     match verify_quote(&quote, &expectation) {
         Verdict::Fail(reasons) => Ok(Finding::Broken {
             reasons: reasons.iter().map(|reason| format!("{}: {reason}", reason.code())).collect(),

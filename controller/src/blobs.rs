@@ -262,10 +262,7 @@ mod tests {
         let (_dir, blobs) = folder();
         let mut upload = blobs.upload(Digest::of(b"hello"), 5, 0).unwrap();
         assert!(matches!(upload.write(b"hello world"), Err(BlobError::TooLarge { limit: 5 })));
-        assert!(matches!(
-            blobs.upload(Digest::of(b"x"), MAX_BLOB_BYTES + 1, 0),
-            Err(BlobError::TooLarge { .. })
-        ));
+        assert!(matches!(blobs.upload(Digest::of(b"x"), MAX_BLOB_BYTES + 1, 0), Err(BlobError::TooLarge { .. })));
     }
 
     #[test]

@@ -13,15 +13,15 @@ use rustls::pki_types::{CertificateDer, CertificateSigningRequestDer};
 use crate::files::{self, FileError};
 
 /// Agents renew long before; a stolen certificate without its TPM is worth nothing anyway.
-pub const HOST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+pub const HOST_LIFETIME: Duration = Duration::from_hours(24);
 /// Operators' certificates, until `flota login` renews them.
-pub const OPERATOR_LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+pub const OPERATOR_LIFETIME: Duration = Duration::from_hours(2160);
 /// The controller makes itself a new certificate whenever it starts.
-const SERVER_LIFETIME: Duration = Duration::from_secs(397 * 24 * 60 * 60);
+const SERVER_LIFETIME: Duration = Duration::from_hours(9528);
 /// The CA itself.
-const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+const CA_LIFETIME: Duration = Duration::from_hours(87600);
 /// Certificates begin a little before now: hosts' clocks differ by minutes.
-const BACKDATED: Duration = Duration::from_secs(5 * 60);
+const BACKDATED: Duration = Duration::from_mins(5);
 
 const CERTIFICATE_FILE: &str = "ca.pem";
 const KEY_FILE: &str = "ca-key.pem";
@@ -112,14 +112,14 @@ impl FleetCa {
         let mut params = parameters(params.subject_alt_names, now, SERVER_LIFETIME);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.distinguished_name.push(DnType::CommonName, "flota-controller");
-        self.issue_with_fresh_key(params).map_err(issue)
+        self.issue_with_fresh_key(&params).map_err(issue)
     }
 
     /// A client certificate for an operator.
     pub fn issue_operator(&self, name: &str, now: Timestamp) -> Result<Issued, CaError> {
         let issue = |source| CaError::Issue { whom: format!("operator {name}"), source };
         let params = client_parameters("operator", name, now, OPERATOR_LIFETIME).map_err(issue)?;
-        self.issue_with_fresh_key(params).map_err(issue)
+        self.issue_with_fresh_key(&params).map_err(issue)
     }
 
     /// A client certificate for a host, over the key of its request. Nothing else of the request is used: the host does
@@ -137,7 +137,7 @@ impl FleetCa {
         Ok((certificate.der().clone(), now.plus(HOST_LIFETIME)))
     }
 
-    fn issue_with_fresh_key(&self, params: CertificateParams) -> Result<Issued, rcgen::Error> {
+    fn issue_with_fresh_key(&self, params: &CertificateParams) -> Result<Issued, rcgen::Error> {
         let key = KeyPair::generate()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Issued {

@@ -71,17 +71,11 @@ pub struct Member {
 }
 
 /// M1 to M2.
-pub async fn begin(
-    core: &Core,
-    fields: &BeginFields<'_>,
-    token_mac: &[u8],
-    from: IpAddr,
-) -> Result<Challenge, Fault> {
+pub async fn begin(core: &Core, fields: &BeginFields<'_>, token_mac: &[u8], from: IpAddr) -> Result<Challenge, Fault> {
     let now = core.now();
     core.enrolments.admit(from, now)?;
     let token: TokenId = fields.token_id.parse().map_err(|_| token_refused("it is unknown"))?;
-    let (record, TokenKey(key)) =
-        core.store.token(&token, now).await?.ok_or_else(|| token_refused("it is unknown"))?;
+    let (record, TokenKey(key)) = core.store.token(&token, now).await?.ok_or_else(|| token_refused("it is unknown"))?;
     if !binding::tags_equal(&fields.mac(&key), token_mac) {
         return Err(token_refused("it is unknown"));
     }
@@ -153,8 +147,9 @@ pub async fn finish(core: &Core, session_id: &[u8], proof: &Proof<'_>, exporter:
         EnrolOutcome::NoSuchToken => return Err(token_refused("it is unknown")),
         EnrolOutcome::NameTaken { name } => {
             let sentence = format!("the name or id of `{name}` belongs to a host with another TPM");
-            return Err(Fault::new(Code::NameTaken, sentence)
-                .fix("make a token for another name: flota token create NAME"));
+            return Err(
+                Fault::new(Code::NameTaken, sentence).fix("make a token for another name: flota token create NAME")
+            );
         }
     };
     tracing::info!(host.id = %host, host.name = %name, "host enrolled");
@@ -189,12 +184,7 @@ fn check_keys(core: &Core, fields: &BeginFields<'_>, now: Timestamp) -> Result<C
     Ok(CheckedKeys { ek, ak, tls, manufacturer: certificate.manufacturer })
 }
 
-fn verify(
-    core: &Core,
-    pending: &Pending,
-    proof: &Proof<'_>,
-    exporter: &[u8; 32],
-) -> Result<HostMeasurements, Fault> {
+fn verify(core: &Core, pending: &Pending, proof: &Proof<'_>, exporter: &[u8; 32]) -> Result<HostMeasurements, Fault> {
     let expected = binding::enrol_proof(&*pending.secret, &pending.transcript);
     if !binding::tags_equal(&expected, proof.proof) {
         return Err(Fault::new(Code::EvidenceRefused, "proof: the credential was not activated by this TPM"));
@@ -228,11 +218,9 @@ fn verify(
             })
         }
         // Genuine, too soon after power-on to trust the clock: the first quote of the session becomes the baseline.
-        Verdict::Retry(_) => Ok(HostMeasurements {
-            baseline_json: String::new(),
-            clock_json: String::new(),
-            quoted_json: String::new(),
-        }),
+        Verdict::Retry(_) => {
+            Ok(HostMeasurements { baseline_json: String::new(), clock_json: String::new(), quoted_json: String::new() })
+        }
         Verdict::Fail(reasons) => {
             let reasons: Vec<String> = reasons.iter().map(|reason| format!("{}: {reason}", reason.code())).collect();
             Err(Fault::new(Code::EvidenceRefused, reasons.join("; ")))

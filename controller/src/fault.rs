@@ -126,7 +126,9 @@ impl From<StoreError> for Fault {
             StoreError::Unavailable { .. } => {
                 Self::new(Code::Unavailable, "the database does not answer").fix("try again; nothing was half-done")
             }
-            StoreError::Rejected { .. } => Self::new(Code::Bug, "the database cannot hold what it was given; nothing was changed"),
+            StoreError::Rejected { .. } => {
+                Self::new(Code::Bug, "the database cannot hold what it was given; nothing was changed")
+            }
             StoreError::Inconsistent { .. } | StoreError::FromNewerVersion { .. } => {
                 Self::new(Code::Bug, "the database holds something this controller cannot read")
             }

@@ -100,12 +100,8 @@ pub async fn add_operator(data_dir: &Path, name: &str, role: Role, clock: &dyn C
     let store = SqliteStore::open(&data_dir.join(DATABASE)).await?;
     let now = clock.now();
     let issued = ca.issue_operator(name, now)?;
-    let operator = OperatorRecord {
-        name: name.to_owned(),
-        role,
-        certificate: Digest::of(&issued.certificate),
-        created_at: now,
-    };
+    let operator =
+        OperatorRecord { name: name.to_owned(), role, certificate: Digest::of(&issued.certificate), created_at: now };
     let audit = AuditEntry {
         at: now,
         actor: "controller".into(),

@@ -142,9 +142,8 @@ async fn handshake(acceptor: &TlsAcceptor, tcp: TcpStream, address: SocketAddr) 
     tcp.set_nodelay(true)?;
     let stream = acceptor.accept(tcp).await?;
     let (_, session) = stream.get_ref();
-    let exporter = session
-        .export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL, None)
-        .map_err(io::Error::other)?;
+    let exporter =
+        session.export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL, None).map_err(io::Error::other)?;
     let certificate = match session.peer_certificates().and_then(<[_]>::first) {
         Some(der) => Some(PeerCertificate::read(der).map_err(io::Error::other)?),
         None => None,

@@ -53,8 +53,7 @@ pub async fn step(core: &Core, id: RolloutId) -> Result<(), Fault> {
         };
         let fleet = snapshot(core).await?;
         let parent = record.plan.as_ref().map(|(id, plan)| (*id, plan));
-        let input =
-            PlanInput { spec: &record.spec, intent: record.intent, parent, fleet: &fleet, now: core.now() };
+        let input = PlanInput { spec: &record.spec, intent: record.intent, parent, fleet: &fleet, now: core.now() };
         match flota_planner::plan(input) {
             Planned::New(plan) => {
                 make_current(core, &record, &plan).await?;

@@ -85,8 +85,7 @@ impl Settings {
     /// Reads `controller.toml` in `data_dir`.
     pub fn load(data_dir: &Path) -> Result<Self, BadSettings> {
         let path = data_dir.join(FILE_NAME);
-        let text = std::fs::read_to_string(&path)
-            .map_err(|source| BadSettings::Read { path: path.clone(), source })?;
+        let text = std::fs::read_to_string(&path).map_err(|source| BadSettings::Read { path: path.clone(), source })?;
         let fragment: Fragment = toml::from_str(&text)
             .map_err(|source| BadSettings::Syntax { path: path.clone(), source: Box::new(source) })?;
         validate(data_dir, fragment).map_err(|problems| BadSettings::Values { path, problems })
@@ -108,7 +107,8 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
     let fleet_listen = address("fleet_listen", fleet_listen, "0.0.0.0:7443");
     let names = names.unwrap_or_default();
     if names.is_empty() {
-        problems.push("`names` is empty: give the DNS names or addresses under which hosts reach the controller".into());
+        problems
+            .push("`names` is empty: give the DNS names or addresses under which hosts reach the controller".into());
     }
     let pcrs = pcrs.unwrap_or_else(|| DEFAULT_PCRS.to_vec());
     if pcrs.is_empty() || pcrs.iter().any(|index| *index > 23) {

@@ -23,8 +23,7 @@ impl InvalidMessage {
 impl From<&DesiredState> for v1::DesiredState {
     fn from(desired: &DesiredState) -> Self {
         let DesiredState { generation, goal, rollout } = desired;
-        let message =
-            Self { generation: generation.number(), rollout: rollout.to_string(), ..Self::default() };
+        let message = Self { generation: generation.number(), rollout: rollout.to_string(), ..Self::default() };
         match goal {
             Goal::Stay => message,
             Goal::Install { release: ReleaseRef { digest, version, size }, intent } => Self {

@@ -9,7 +9,13 @@ mod convert;
 pub use convert::InvalidMessage;
 
 /// Generated from `flota/v1/*.proto`.
-#[expect(clippy::pedantic, clippy::allow_attributes, missing_docs, unused_qualifications, reason = "generated code; its documentation is in the .proto files")]
+#[expect(
+    clippy::pedantic,
+    clippy::allow_attributes,
+    missing_docs,
+    unused_qualifications,
+    reason = "generated code; its documentation is in the .proto files"
+)]
 pub mod v1 {
     tonic::include_proto!("flota.v1");
 }

@@ -16,7 +16,7 @@ use crate::packages::{Package, Packages};
 use crate::wait;
 
 /// A host that runs an agent is connected and attested within seconds.
-const READY_BOUND: Duration = Duration::from_secs(60);
+const READY_BOUND: Duration = Duration::from_mins(1);
 
 /// What kind of fleet.
 #[derive(Debug, Clone, Copy)]

@@ -207,8 +207,9 @@ impl Drop for Bot {
 }
 
 fn settings(bins: &Bins, root: &Path, tpm: &Swtpm, controller: &Controller, exchange: &Exchange) -> String {
-    let bot = bins.path("flota-stand-in-bot");
+    let (bot, root) = (bins.path("flota-stand-in-bot").display().to_string(), root.display().to_string());
     let verb = |verb: &str| format!("[{bot:?}, {verb:?}, \"--root\", {root:?}]");
+    let path = |path: &Path| path.display().to_string();
     format!(
         "root = {root:?}\n\n\
          [controller]\nenrollment = {:?}\nfleet = {:?}\nca_file = {:?}\n\n\
@@ -220,12 +221,12 @@ fn settings(bins: &Bins, root: &Path, tpm: &Swtpm, controller: &Controller, exch
          [update]\nprobation_seconds = 3\nhealth_polls = 3\nhealth_interval_ms = 200\n",
         controller.enrollment,
         controller.fleet,
-        controller.ca_file(),
+        path(&controller.ca_file()),
         tpm.tcti(),
         verb("start"),
         verb("stop"),
         verb("health"),
         exchange.base_url,
-        exchange.ca_file,
+        path(&exchange.ca_file),
     )
 }

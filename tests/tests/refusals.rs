@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flota_tests::{Bins, Fleet, FleetOptions, wait};
 
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 
 fn bins() -> Bins {
     Bins::beside_this_program().unwrap()

@@ -100,7 +100,7 @@ async fn call_as(fleet: &Fleet, issuer: &Issuer<'_, KeyPair>, uri: &str) -> Stat
     let config =
         tls::client_config(&ca_pem(fleet), certificate.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
     match dial(&fleet.controller.fleet, config).await {
-        Ok(connection) => call(connection.channel, "/flota.v1.Hosts/List").await.expect_err("it answered"),
+        Ok(connection) => call(connection.channel, "/flota.v1.Hosts/List").await.unwrap_err(),
         Err(error) => Status::unavailable(error.to_string()),
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn answer(tpm: &Tpm, bound: &Bound, challenge: &v1::Challenge, report
 /// What the host claims while it quotes; canonical JSON.
 fn claims(report: &UpdateReport) -> Vec<u8> {
     Json::object([
-        ("generation", Json::from(report.generation.map(|generation| generation.number()))),
+        ("generation", Json::from(report.generation.map(flota_model::Generation::number))),
         ("phase", Json::from(report.phase.as_str())),
         ("running", Json::from(report.running.map(|digest| digest.to_string()))),
     ])

@@ -96,7 +96,7 @@ impl Agent {
         let host_id = self.identity.host_id.to_string();
         let open = Open { up, bound: Bound { host_id, certificate_sha256, exporter: connection.exporter } };
         let mut reports = self.updater.reports();
-        send(&open, Up::Hello(self.hello(&reports.borrow_and_update())))?;
+        send(&open, Up::Hello(hello(&reports.borrow_and_update())))?;
         let mut client = AgentSessionClient::new(connection.channel.clone());
         let answer = client.connect(ReceiverStream::new(outgoing)).await;
         let mut down = answer.map_err(|status| SessionEnd::Refused(refusal(&status)))?.into_inner();
@@ -189,14 +189,6 @@ impl Agent {
         }));
     }
 
-    fn hello(&self, report: &flota_model::update::UpdateReport) -> v1::Hello {
-        v1::Hello {
-            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
-            capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
-            observed: Some(v1::UpdateReport::from(report)),
-        }
-    }
-
     /// Half of the certificate's life after its begin, or never if it cannot be read.
     fn renewal_due(&self) -> impl Future<Output = ()> + use<> {
         let validity = self.identity.validity();
@@ -205,7 +197,7 @@ impl Agent {
             let half = validity.until.since(validity.from) / 2;
             let now = flota_model::Timestamp::from_micros(flota_daemon::present());
             // Never at once again: a refused renewal is tried a minute later.
-            let wait = validity.from.plus(half).since(now).max(Duration::from_secs(60));
+            let wait = validity.from.plus(half).since(now).max(Duration::from_mins(1));
             tokio::time::sleep(wait).await;
         }
     }
@@ -230,6 +222,14 @@ impl Agent {
                 tracing::error!(error = flota_daemon::error_chain::chain(&error), "the new certificate was not kept");
             }
         }
+    }
+}
+
+fn hello(report: &flota_model::update::UpdateReport) -> v1::Hello {
+    v1::Hello {
+        agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+        capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
+        observed: Some(v1::UpdateReport::from(report)),
     }
 }
 

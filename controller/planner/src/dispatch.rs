@@ -26,11 +26,7 @@ fn wave_passed(spec: &RolloutSpec, plan: &RolloutPlan, wave: usize) -> bool {
     states.iter().all(|state| ended(state) || deferred(state)) && states.contains(&TargetState::Committed)
 }
 
-fn in_wave<'a>(
-    spec: &'a RolloutSpec,
-    plan: &'a RolloutPlan,
-    wave: usize,
-) -> impl Iterator<Item = &'a TargetPlan> + 'a {
+fn in_wave<'a>(spec: &'a RolloutSpec, plan: &'a RolloutPlan, wave: usize) -> impl Iterator<Item = &'a TargetPlan> + 'a {
     plan.targets
         .iter()
         .filter(move |(host, _)| spec.targets.get(*host).is_some_and(|target| target.wave == wave))
@@ -79,7 +75,8 @@ fn obstacle(facts: Option<&HostFacts>) -> Result<Generation, Standing> {
         return deferred(Owner::Operator, format!("its attestation is {}{why}", host.trust));
     }
     if facts.contact == Contact::Silent {
-        let since = host.last_seen.map_or_else(|| "it was never seen".to_owned(), |seen| format!("silent since {seen}"));
+        let since =
+            host.last_seen.map_or_else(|| "it was never seen".to_owned(), |seen| format!("silent since {seen}"));
         return deferred(Owner::Host, since);
     }
     let observed = host.observed.as_ref();
@@ -165,8 +162,9 @@ fn is_awaited(state: TargetState, facts: Option<&HostFacts>) -> bool {
     let stored = |facts: &HostFacts| facts.host.desired.as_ref().map(|desired| desired.generation);
     match state {
         TargetState::Applying { .. } | TargetState::Confirming { .. } => true,
-        TargetState::Withdrawing { generation } => facts
-            .is_some_and(|facts| facts.contact == Contact::Connected || stored(facts) < Some(generation)),
+        TargetState::Withdrawing { generation } => {
+            facts.is_some_and(|facts| facts.contact == Contact::Connected || stored(facts) < Some(generation))
+        }
         _ => false,
     }
 }
@@ -178,5 +176,8 @@ fn withdrawal(facts: Option<&HostFacts>, offered: Generation) -> Standing {
         return (TargetState::Pending, not_started());
     }
     let generation = Generation::after(newest.max(Some(offered)));
-    (TargetState::Withdrawing { generation }, reason(Owner::Host, "taken back; the host has not confirmed that it heard"))
+    (
+        TargetState::Withdrawing { generation },
+        reason(Owner::Host, "taken back; the host has not confirmed that it heard"),
+    )
 }

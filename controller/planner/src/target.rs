@@ -10,11 +10,11 @@ use crate::snapshot::{Contact, HostFacts};
 
 /// A started host that is silent for this long is lost: it counts as a failure and keeps its slot. Long enough for a
 /// reboot, short enough that a dead canary halts a rollout before anyone trusts it.
-pub const DARK_AFTER: Duration = Duration::from_secs(20 * 60);
+pub const DARK_AFTER: Duration = Duration::from_mins(20);
 /// A host must get through an update in this time; every step of the agent has a shorter bound of its own.
-pub const APPLY_WITHIN: Duration = Duration::from_secs(30 * 60);
+pub const APPLY_WITHIN: Duration = Duration::from_mins(30);
 /// A quote must confirm a claimed success in this time; the controller asks for one at once.
-pub const CONFIRM_WITHIN: Duration = Duration::from_secs(5 * 60);
+pub const CONFIRM_WITHIN: Duration = Duration::from_mins(5);
 
 /// Where a target stands and why.
 pub(crate) type Standing = (TargetState, Reason);
@@ -28,12 +28,7 @@ pub(crate) fn reason(owner: Owner, text: impl Into<String>) -> Reason {
 }
 
 /// What follows for a target from what is known of its host.
-pub(crate) fn observe(
-    target: &TargetPlan,
-    wanted: &TargetSpec,
-    facts: Option<&HostFacts>,
-    now: Timestamp,
-) -> Standing {
+pub(crate) fn observe(target: &TargetPlan, wanted: &TargetSpec, facts: Option<&HostFacts>, now: Timestamp) -> Standing {
     let unchanged = || (target.state, target.reason.clone());
     let Some(facts) = facts else {
         return match target.state {
@@ -171,7 +166,9 @@ fn claims(wanted: &TargetSpec, facts: &HostFacts) -> bool {
 
 /// A quote was made over this release, at this generation or a later one.
 fn confirms(wanted: &TargetSpec, facts: &HostFacts, generation: Option<Generation>) -> bool {
-    facts.host.confirmed.as_ref().is_some_and(|confirmed| {
-        confirmed.running == Some(wanted.release.digest) && confirmed.generation >= generation
-    })
+    facts
+        .host
+        .confirmed
+        .as_ref()
+        .is_some_and(|confirmed| confirmed.running == Some(wanted.release.digest) && confirmed.generation >= generation)
 }

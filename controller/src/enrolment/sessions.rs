@@ -16,7 +16,7 @@ const MAX_PENDING: usize = 1024;
 /// Enrolments one address may begin in [`WINDOW`]: a rack behind one NAT, not a flood.
 const MAX_BEGINS: u32 = 120;
 /// The window of that limit.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Addresses remembered for that limit; when there are more, the oldest windows are dropped.
 const MAX_ADDRESSES: usize = 4096;
 

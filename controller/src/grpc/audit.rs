@@ -30,10 +30,7 @@ impl Audit for AuditService {
         Ok(Response::new(v1::ListAuditResponse { entries: rows.iter().map(view::audit).collect() }))
     }
 
-    async fn verify(
-        &self,
-        _: Request<v1::VerifyAuditRequest>,
-    ) -> Result<Response<v1::VerifyAuditResponse>, Status> {
+    async fn verify(&self, _: Request<v1::VerifyAuditRequest>) -> Result<Response<v1::VerifyAuditResponse>, Status> {
         let mut verifier = ChainVerifier::default();
         loop {
             let next = verifier.accepted().saturating_add(1);

@@ -77,8 +77,7 @@ impl Blobs for BlobsService {
         if let Presence::Whole { size } = self.0.blobs.presence(&digest) {
             return Ok(Response::new(v1::PutBlobResponse { digest: header.digest, size_bytes: size }));
         }
-        let mut upload =
-            self.0.blobs.upload(digest, header.size_bytes, header.offset).map_err(Fault::from)?;
+        let mut upload = self.0.blobs.upload(digest, header.size_bytes, header.offset).map_err(Fault::from)?;
         while let Some(part) = parts.next().await {
             let Some(Part::Data(data)) = part?.part else {
                 return Err(Fault::new(Code::BadRequest, "after its header an upload has data alone").into());
@@ -112,9 +111,7 @@ fn chunks(mut file: std::fs::File) -> impl Stream<Item = Result<v1::BlobChunk, S
     ReceiverStream::new(receiver)
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, BlobError> + Send + 'static,
-) -> Result<T, Fault> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, BlobError> + Send + 'static) -> Result<T, Fault> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => Ok(result?),
         Err(error) => Err(Fault::new(Code::Bug, "the blob's task ended early").because(error)),

@@ -29,7 +29,9 @@ impl Enrollment for EnrollmentService {
         let begin = request.into_inner();
         if begin.protocol != PROTOCOL {
             let sentence = format!("this controller speaks enrolment protocol {PROTOCOL}, not {}", begin.protocol);
-            return Err(Fault::new(Code::BadRequest, sentence).fix("install an agent of the controller's version").into());
+            return Err(Fault::new(Code::BadRequest, sentence)
+                .fix("install an agent of the controller's version")
+                .into());
         }
         let fields = BeginFields {
             token_id: &begin.token_id,

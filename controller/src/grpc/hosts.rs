@@ -26,7 +26,7 @@ const RECENT_EXPORTS: u32 = 10_000;
 /// Answers to a ping are waited for this long unless told otherwise.
 const PING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest wait that can be asked for.
-const PING_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+const PING_TIMEOUT_MAX: Duration = Duration::from_mins(1);
 
 /// The service.
 pub struct HostsService(pub Arc<Core>);
@@ -88,10 +88,7 @@ pub async fn extras(core: &Core) -> Result<view::Extras, Fault> {
     for export in core.store.exports(None, RECENT_EXPORTS).await? {
         exports.entry(export.host.to_string()).or_insert(export);
     }
-    Ok(view::Extras {
-        health: health.into_iter().map(|health| (health.host.to_string(), health)).collect(),
-        exports,
-    })
+    Ok(view::Extras { health: health.into_iter().map(|health| (health.host.to_string(), health)).collect(), exports })
 }
 
 async fn detail(core: &Core, host: &Host) -> Result<v1::HostDetail, Fault> {

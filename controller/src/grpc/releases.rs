@@ -1,6 +1,6 @@
 //! Releases over the wire.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
 use flota_model::Digest;
@@ -30,7 +30,7 @@ impl Releases for ReleasesService {
             return Err(Fault::not_found("blob", &digest.to_string()).fix("upload the package first").into());
         };
         let (path, now) = (core.blobs.path(&digest), core.now());
-        let work = tokio::task::spawn_blocking(move || inspect(path, now.as_micros()));
+        let work = tokio::task::spawn_blocking(move || inspect(&path, now.as_micros()));
         let package = work.await.map_err(|error| Fault::new(Code::Bug, "the check ended early").because(error))??;
         let release = Release {
             target: ReleaseRef { digest, version: package.version, size },
@@ -69,14 +69,16 @@ struct Inspected {
 }
 
 /// Whether the package is whole. Whether it is authentic only the hosts decide, with keys that are not here.
-fn inspect(path: PathBuf, now_micros: i64) -> Result<Inspected, Fault> {
+fn inspect(path: &Path, now_micros: i64) -> Result<Inspected, Fault> {
     let refused = |sentence: String| {
-        Fault::new(Code::PackageRefused, sentence).fix("check it where it was built: flota-agent check-update-integrity")
+        Fault::new(Code::PackageRefused, sentence)
+            .fix("check it where it was built: flota-agent check-update-integrity")
     };
     let now = jiff::Timestamp::from_microsecond(now_micros)
         .map_err(|error| Fault::new(Code::Bug, "the clock is out of range").because(error))?;
-    let report = flota_package::check(&CheckRequest::new(&path, now))
-        .map_err(|error| refused(format!("the package cannot be checked: {}", flota_daemon::error_chain::chain(&error))))?;
+    let report = flota_package::check(&CheckRequest::new(path, now)).map_err(|error| {
+        refused(format!("the package cannot be checked: {}", flota_daemon::error_chain::chain(&error)))
+    })?;
     if !report.is_ok() {
         return Err(refused(format!("the package is not whole: {}", report.errors().join("; "))));
     }

@@ -42,10 +42,7 @@ impl Rollouts for RolloutsService {
         self.answer(id).await
     }
 
-    async fn list(
-        &self,
-        _: Request<v1::ListRolloutsRequest>,
-    ) -> Result<Response<v1::ListRolloutsResponse>, Status> {
+    async fn list(&self, _: Request<v1::ListRolloutsRequest>) -> Result<Response<v1::ListRolloutsResponse>, Status> {
         let records = self.0.store.rollouts().await.map_err(Fault::from)?;
         Ok(Response::new(v1::ListRolloutsResponse { rollouts: records.iter().map(view::rollout).collect() }))
     }
@@ -178,12 +175,7 @@ async fn record(core: &Core, id: RolloutId) -> Result<RolloutRecord, Fault> {
     record.ok_or_else(|| Fault::not_found("rollout", &id.to_string()).fix("flota rollout list"))
 }
 
-async fn follow(
-    core: Arc<Core>,
-    id: RolloutId,
-    first: v1::Rollout,
-    sender: mpsc::Sender<Result<v1::Rollout, Status>>,
-) {
+async fn follow(core: Arc<Core>, id: RolloutId, first: v1::Rollout, sender: mpsc::Sender<Result<v1::Rollout, Status>>) {
     let mut changes = core.rollouts_changed.subscribe();
     let mut last = (first.revision, first.state.clone());
     if sender.send(Ok(first)).await.is_err() {
@@ -192,7 +184,7 @@ async fn follow(
     loop {
         tokio::select! {
             () = sender.closed() => return,
-            changed = changes.changed() => if changed.is_err() { return },
+            told = changes.changed() => if told.is_err() { return },
         }
         let update = match record(&core, id).await {
             Ok(record) => view::rollout(&record),

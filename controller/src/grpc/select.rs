@@ -25,8 +25,7 @@ pub async fn hosts(core: &Core, selection: Selection<'_>) -> Result<Vec<Host>, F
             .fix("name hosts, give a selector (-l venue=binance), or say --all"));
     }
     let parsed: Selector = selector.parse().map_err(Fault::bad)?;
-    let fleet: Vec<Host> =
-        core.store.hosts().await?.into_iter().filter(|host| host.trust != Trust::Retired).collect();
+    let fleet: Vec<Host> = core.store.hosts().await?.into_iter().filter(|host| host.trust != Trust::Retired).collect();
     let mut chosen = Vec::new();
     for name in names {
         chosen.push(find(&fleet, name)?.clone());

@@ -1,5 +1,7 @@
 //! The one place where a refusal becomes a gRPC status.
 
+use std::fmt::Write as _;
+
 use flota_daemon::error_chain::chain;
 use flota_proto::{CODE_HEADER, FIX_HEADER, REQUEST_ID_HEADER};
 use tonic::metadata::{AsciiMetadataValue, MetadataMap};
@@ -48,7 +50,8 @@ fn percent_encode(text: &str) -> String {
         if byte.is_ascii_graphic() && byte != b'%' || byte == b' ' {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            // Writing to a string cannot fail.
+            let _ = write!(out, "%{byte:02X}");
         }
         out
     })

@@ -46,8 +46,7 @@ pub async fn run(
     request: &v1::RunTaskRequest,
     kind: TaskKind,
 ) -> Result<v1::TasksResponse, Fault> {
-    let selection =
-        select::Selection { selector: &request.selector, names: &request.hosts, all: request.all_hosts };
+    let selection = select::Selection { selector: &request.selector, names: &request.hosts, all: request.all_hosts };
     let hosts = select::hosts(core, selection).await?;
     let seconds = match request.timeout_seconds {
         0 => DEFAULT_TIMEOUT_SECONDS,

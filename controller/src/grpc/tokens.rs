@@ -17,7 +17,7 @@ use crate::core::Core;
 use crate::fault::{Code, Fault};
 
 /// Life of a token unless told otherwise: long enough to walk to a rack.
-const DEFAULT_TTL: Duration = Duration::from_secs(60 * 60);
+const DEFAULT_TTL: Duration = Duration::from_hours(1);
 /// Longest life: an open token is an open door.
 const MAX_TTL_SECONDS: u32 = 30 * 24 * 60 * 60;
 /// Random bytes of a token's secret half: beyond guessing.

@@ -183,7 +183,9 @@ pub fn rollout(record: &RolloutRecord) -> v1::Rollout {
 fn wave(record: &RolloutRecord, plan: Option<&RolloutPlan>, index: usize, name: &str) -> v1::Wave {
     let hosts = record.spec.targets.iter().filter(|(_, target)| target.wave == index);
     let states: Vec<TargetState> = hosts
-        .map(|(host, _)| plan.and_then(|plan| plan.targets.get(host)).map_or(TargetState::Pending, |target| target.state))
+        .map(|(host, _)| {
+            plan.and_then(|plan| plan.targets.get(host)).map_or(TargetState::Pending, |target| target.state)
+        })
         .collect();
     let done = states.iter().filter(|state| **state == TargetState::Committed).count();
     let failed = states.iter().filter(|state| state.is_failure()).count();

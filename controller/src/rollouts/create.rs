@@ -70,12 +70,24 @@ pub async fn back(core: &Core, actor: &str, original: &RolloutSpec) -> Result<Ro
         let target = original.targets.get(&host.id)?;
         let runs = host.observed.as_ref().and_then(|report| report.running);
         let previous = target.previous.clone().filter(|previous| previous.digest != target.release.digest)?;
-        (runs == Some(target.release.digest))
-            .then(|| (host.id.clone(), TargetSpec { name: host.name.clone(), wave: 0, release: previous, previous: Some(target.release.clone()) }))
+        (runs == Some(target.release.digest)).then(|| {
+            (
+                host.id.clone(),
+                TargetSpec {
+                    name: host.name.clone(),
+                    wave: 0,
+                    release: previous,
+                    previous: Some(target.release.clone()),
+                },
+            )
+        })
     };
     let targets: BTreeMap<HostId, TargetSpec> = hosts.iter().filter_map(changed).collect();
     let Some(release) = commonest(&targets) else {
-        let sentence = format!("no host runs {} from {} with a known release to go back to", original.release.version, original.id);
+        let sentence = format!(
+            "no host runs {} from {} with a known release to go back to",
+            original.release.version, original.id
+        );
         return Err(Fault::new(Code::WrongState, sentence).fix(format!("flota rollout explain {}", original.id)));
     };
     let all = u32::try_from(targets.len()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);

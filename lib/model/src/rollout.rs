@@ -279,10 +279,7 @@ impl TargetState {
 
     /// Counts towards a halt.
     pub const fn is_failure(self) -> bool {
-        matches!(
-            self,
-            Self::Refused | Self::RolledBack | Self::SafeHold | Self::Lost { .. } | Self::Unconfirmed { .. }
-        )
+        matches!(self, Self::Refused | Self::RolledBack | Self::SafeHold | Self::Lost { .. } | Self::Unconfirmed { .. })
     }
 
     /// Takes one of the slots of `max_in_flight`. A lost host keeps its slot until it is seen again.

@@ -64,8 +64,7 @@ impl FromStr for Timestamp {
     type Err = InvalidTimestamp;
 
     fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
-        let time: jiff::Timestamp =
-            text.parse().map_err(|_| InvalidTimestamp(text.chars().take(40).collect()))?;
+        let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTimestamp(text.chars().take(40).collect()))?;
         Ok(Self(time.as_microsecond()))
     }
 }

@@ -13,7 +13,7 @@ use flota_model::{Digest, HostId, RolloutId, Timestamp};
 use flota_planner::{Contact, FleetSnapshot, HostFacts, PlanInput, Planned, WaveSizes, assign_waves, lint, plan};
 
 /// Hosts by index, and one rollout over all of them.
-pub struct Fleet {
+pub(crate) struct Fleet {
     pub spec: RolloutSpec,
     pub intent: RolloutIntent,
     now: Timestamp,
@@ -22,7 +22,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    pub fn new(hosts: u32, canary: u32, wave: u32) -> Self {
+    pub(crate) fn new(hosts: u32, canary: u32, wave: u32) -> Self {
         let size = |n: u32| usize::try_from(n).ok().and_then(std::num::NonZeroUsize::new);
         let sizes = WaveSizes { canary: size(canary).unwrap(), wave: size(wave) };
         let (waves, names) = assign_waves(usize::try_from(hosts).unwrap(), sizes);
@@ -58,7 +58,7 @@ impl Fleet {
     }
 
     /// One planning round and its execution; every plan must be free of notes.
-    pub fn plan(&mut self) {
+    pub(crate) fn plan(&mut self) {
         if let Planned::New(next) = self.planned() {
             assert_eq!(lint(&self.spec, &next), []);
             self.plan = Some(next);
@@ -66,7 +66,7 @@ impl Fleet {
         self.execute();
     }
 
-    pub fn plan_is_a_fixed_point(&self) {
+    pub(crate) fn plan_is_a_fixed_point(&self) {
         assert_eq!(self.planned(), Planned::Unchanged);
     }
 
@@ -95,81 +95,81 @@ impl Fleet {
         }
     }
 
-    pub fn state(&self) -> RolloutState {
+    pub(crate) fn state(&self) -> RolloutState {
         self.plan.as_ref().unwrap().state
     }
 
-    pub fn target(&self, index: usize) -> TargetState {
+    pub(crate) fn target(&self, index: usize) -> TargetState {
         self.plan.as_ref().unwrap().targets[&self.hosts[index].host.id].state
     }
 
-    pub fn reason(&self, index: usize) -> &str {
+    pub(crate) fn reason(&self, index: usize) -> &str {
         &self.plan.as_ref().unwrap().targets[&self.hosts[index].host.id].reason.text
     }
 
     /// Hosts that were offered something and have not accepted it.
-    pub fn started(&self) -> Vec<usize> {
+    pub(crate) fn started(&self) -> Vec<usize> {
         (0..self.hosts.len()).filter(|index| matches!(self.target(*index), TargetState::Offered { .. })).collect()
     }
 
-    pub fn never_asked(&self) -> Vec<usize> {
+    pub(crate) fn never_asked(&self) -> Vec<usize> {
         (0..self.hosts.len()).filter(|index| self.hosts[*index].host.desired.is_none()).collect()
     }
 
-    pub fn wants_to_stay(&self, index: usize) -> bool {
+    pub(crate) fn wants_to_stay(&self, index: usize) -> bool {
         self.hosts[index].host.desired.as_ref().is_some_and(|desired| desired.goal == Goal::Stay)
     }
 
-    pub fn later(&mut self, duration: Duration) {
+    pub(crate) fn later(&mut self, duration: Duration) {
         self.now = self.now.plus(duration);
         for facts in self.hosts.iter_mut().filter(|facts| facts.contact == Contact::Connected) {
             facts.host.last_seen = Some(self.now);
         }
     }
 
-    pub fn succeed(&mut self, index: usize) {
+    pub(crate) fn succeed(&mut self, index: usize) {
         self.claim(index);
         self.confirm(index);
     }
 
-    pub fn claim(&mut self, index: usize) {
+    pub(crate) fn claim(&mut self, index: usize) {
         let digest = self.spec.release.digest;
         self.report(index, UpdatePhase::Committed, Some(digest), "");
     }
 
-    pub fn confirm(&mut self, index: usize) {
+    pub(crate) fn confirm(&mut self, index: usize) {
         let host = &mut self.hosts[index].host;
         let report = host.observed.as_ref().unwrap();
         host.confirmed = Some(Confirmed { running: report.running, generation: report.generation, at: self.now });
     }
 
-    pub fn already_runs(&mut self, index: usize) {
+    pub(crate) fn already_runs(&mut self, index: usize) {
         self.claim(index);
         self.confirm(index);
     }
 
-    pub fn work(&mut self, index: usize, phase: UpdatePhase) {
+    pub(crate) fn work(&mut self, index: usize, phase: UpdatePhase) {
         self.report(index, phase, None, "");
     }
 
-    pub fn fail(&mut self, index: usize, phase: UpdatePhase, detail: &str) {
+    pub(crate) fn fail(&mut self, index: usize, phase: UpdatePhase, detail: &str) {
         self.report(index, phase, None, detail);
     }
 
-    pub fn hear_withdrawal(&mut self, index: usize) {
+    pub(crate) fn hear_withdrawal(&mut self, index: usize) {
         self.report(index, UpdatePhase::Committed, None, "");
     }
 
-    pub fn silence(&mut self, index: usize) {
+    pub(crate) fn silence(&mut self, index: usize) {
         self.hosts[index].contact = Contact::Silent;
     }
 
-    pub fn return_of(&mut self, index: usize) {
+    pub(crate) fn return_of(&mut self, index: usize) {
         self.hosts[index].contact = Contact::Connected;
         self.hosts[index].host.last_seen = Some(self.now);
     }
 
-    pub fn trust(&mut self, index: usize, trust: Trust) {
+    pub(crate) fn trust(&mut self, index: usize, trust: Trust) {
         self.hosts[index].host.trust = trust;
     }
 

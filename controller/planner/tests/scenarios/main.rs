@@ -1,5 +1,5 @@
 //! Rollouts played through the planner with a fleet that does what hosts do: accept, succeed, fail, vanish, return.
-#![expect(clippy::missing_panics_doc, reason = "tests panic")]
+#![expect(clippy::unwrap_used, reason = "tests panic")]
 
 mod fleet;
 
@@ -75,10 +75,10 @@ fn a_dead_canary_halts_after_the_dark_time_and_keeps_its_slot() {
     let mut fleet = Fleet::new(3, 1, 2);
     fleet.plan();
     fleet.silence(0);
-    fleet.later(Duration::from_secs(19 * 60));
+    fleet.later(Duration::from_mins(19));
     fleet.plan();
     assert_eq!(fleet.state(), RolloutState::Running);
-    fleet.later(Duration::from_secs(2 * 60));
+    fleet.later(Duration::from_mins(2));
     fleet.plan();
     assert!(matches!(fleet.target(0), TargetState::Lost { .. }));
     assert_eq!(fleet.state(), RolloutState::Halted);
@@ -150,14 +150,14 @@ fn an_untrusted_host_is_deferred_with_its_reason_and_started_when_mended() {
 #[test]
 fn a_wave_bakes_before_the_next_begins() {
     let mut fleet = Fleet::new(2, 1, 1);
-    fleet.spec.bake = Duration::from_secs(60);
+    fleet.spec.bake = Duration::from_mins(1);
     fleet.plan();
     fleet.succeed(0);
     fleet.plan();
     assert!(fleet.started().is_empty());
     assert!(fleet.reason(1).contains("bakes until"), "{}", fleet.reason(1));
     fleet.plan_is_a_fixed_point();
-    fleet.later(Duration::from_secs(60));
+    fleet.later(Duration::from_mins(1));
     fleet.plan();
     assert_eq!(fleet.started(), [1]);
 }
@@ -171,4 +171,3 @@ fn hosts_that_run_it_already_are_done_without_being_touched() {
     assert_eq!(fleet.state(), RolloutState::Succeeded);
     assert_eq!(fleet.never_asked(), [0, 1]);
 }
-

@@ -81,15 +81,7 @@ impl Serialize for Bar {
 /// All of them, for people.
 pub(crate) fn table(figures: &[Figure]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header([
-        "figure",
-        "value",
-        "",
-        "peer",
-        "its value",
-        "bar",
-        "",
-    ]);
+    table.load_preset(presets::NOTHING).set_header(["figure", "value", "", "peer", "its value", "bar", ""]);
     for figure in figures {
         let number = |value: Option<f64>| {
             Cell::new(value.map(significant).unwrap_or_default()).set_alignment(CellAlignment::Right)
