@@ -55,14 +55,14 @@ pub async fn run(settings: Settings, environment: Environment) -> Result<(), Run
     let tpm = open_tpm(&settings).await?;
     let lifecycle = Lifecycle::new();
     let transfer = Arc::new(ControllerTransfer::default());
-    let (updater, exports) = Updater::spawn(
+    let updater = Updater::spawn(
         Arc::clone(&settings),
         environment.clone(),
         Arc::clone(&transfer) as Arc<dyn crate::update::Transfer>,
         &lifecycle,
     )?;
     tracing::info!(host.id = %identity.host_id, host.name = %identity.host_name, "agent runs");
-    let agent = Agent::new(settings, environment, identity, tpm, updater, transfer, exports);
+    let agent = Agent::new(settings, environment, identity, tpm, updater, transfer);
     let stopping = lifecycle.stopping();
     lifecycle.spawn_vital("session", async move {
         tokio::select! {

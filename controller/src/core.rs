@@ -37,6 +37,10 @@ pub struct Core {
     pub fleet_changed: Notify,
     /// Counts changes of rollouts, for those who watch them.
     pub rollouts_changed: watch::Sender<u64>,
+    /// Held while a rollout is planned and carried out: one plan at a time sees the fleet and changes it.
+    pub planning: tokio::sync::Mutex<()>,
+    /// When this controller began to listen: silence before that says nothing about a host.
+    pub listening_since: Timestamp,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }

@@ -146,9 +146,9 @@ pub async fn finish(core: &Core, session_id: &[u8], proof: &Proof<'_>, exporter:
         EnrolOutcome::TokenNotUsable(state) => return Err(check_token_state(state).err().unwrap_or_else(used)),
         EnrolOutcome::NoSuchToken => return Err(token_refused("it is unknown")),
         EnrolOutcome::NameTaken { name } => {
-            let sentence = format!("the name or id of `{name}` belongs to a host with another TPM");
+            let sentence = format!("this TPM or the token's name belongs to `{name}` already");
             return Err(
-                Fault::new(Code::NameTaken, sentence).fix("make a token for another name: flota token create NAME")
+                Fault::new(Code::NameTaken, sentence).fix("for a new host, make a token for another name; to enrol a known one again, make a token without a name")
             );
         }
     };

@@ -49,6 +49,17 @@ pub fn private_folder(path: &Path) -> Result<(), FileError> {
     builder.create(path).map_err(failed("creating folder", path))
 }
 
+/// Removes a folder with everything in it.
+pub fn remove_folder(path: &Path) -> Result<(), FileError> {
+    fs::remove_dir_all(path).map_err(failed("removing folder", path))
+}
+
+/// Renames durably; what is at the destination must not matter.
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    fs::rename(from, to).map_err(failed("renaming", from))?;
+    sync_parent(to)
+}
+
 /// Makes a rename or a creation in the folder of `path` durable.
 pub fn sync_parent(path: &Path) -> Result<(), FileError> {
     let parent = path.parent().unwrap_or(Path::new("."));

@@ -110,18 +110,22 @@ pub async fn add_operator(data_dir: &Path, name: &str, role: Role, clock: &dyn C
         outcome: "ok".into(),
         details_json: json!({ "role": role, "certificate": operator.certificate }).to_string(),
     };
-    // The files come first: an operator in the database whose key was never written could not be added again.
-    let folder = data_dir.join("operators").join(name);
+    // The files come first: an operator in the database whose key was never written could not be added again. Aside at
+    // first: the folder of an operator of that name holds the only copy of its key.
+    let destination = data_dir.join("operators").join(name);
+    let folder = data_dir.join("operators").join(format!(".{name}.new"));
     files::private_folder(&folder)?;
     files::replace(&folder.join("ca.pem"), 0o644, ca.pem().as_bytes())?;
     files::replace(&folder.join("cert.pem"), 0o644, issued.certificate_pem.as_bytes())?;
     files::replace(&folder.join("key.pem"), 0o600, issued.key_pem.as_bytes())?;
     let endpoint = endpoint(&settings, settings.fleet_listen.port());
     files::replace(&folder.join("contexts.toml"), 0o600, context_text(&endpoint).as_bytes())?;
-    if !store.add_operator(&operator, &audit).await? {
+    if destination.exists() || !store.add_operator(&operator, &audit).await? {
+        files::remove_folder(&folder)?;
         return Err(InitError::OperatorExists(name.to_owned()));
     }
-    Ok(folder)
+    files::rename(&folder, &destination)?;
+    Ok(destination)
 }
 
 /// Where the controller is reached from elsewhere.

@@ -27,9 +27,7 @@ const MAX_PLANS_A_STEP: usize = 16;
 /// Steps all active rollouts, whenever something changed and at least every second.
 pub async fn keep_stepping(core: std::sync::Arc<Core>, stopping: CancellationToken) {
     loop {
-        if let Err(fault) = step_all(&core).await {
-            tracing::error!(error = flota_daemon::error_chain::chain(&fault), "stepping rollouts failed; trying again");
-        }
+        step_all(&core).await;
         tokio::select! {
             () = stopping.cancelled() => return,
             () = core.fleet_changed.notified() => {}
@@ -38,15 +36,29 @@ pub async fn keep_stepping(core: std::sync::Arc<Core>, stopping: CancellationTok
     }
 }
 
-async fn step_all(core: &Core) -> Result<(), Fault> {
-    for record in core.store.active_rollouts().await? {
-        step(core, record.spec.id).await?;
+/// One rollout that cannot be stepped does not keep the others from it.
+async fn step_all(core: &Core) {
+    let active = match core.store.active_rollouts().await {
+        Ok(active) => active,
+        Err(error) => {
+            return tracing::error!(
+                error = flota_daemon::error_chain::chain(&error),
+                "no rollouts to step; trying again"
+            );
+        }
+    };
+    for record in active {
+        let id = record.spec.id;
+        if let Err(fault) = step(core, id).await {
+            let error = flota_daemon::error_chain::chain(&fault);
+            tracing::error!(rollout = %id, error, "stepping a rollout failed; trying again");
+        }
     }
-    Ok(())
 }
 
 /// Plans one rollout until its plan says all there is to say, and carries the plan out.
 pub async fn step(core: &Core, id: RolloutId) -> Result<(), Fault> {
+    let _one_at_a_time = core.planning.lock().await;
     for _ in 0..MAX_PLANS_A_STEP {
         let Some(record) = core.store.rollout(id).await? else {
             return Err(Fault::not_found("rollout", &id.to_string()));
@@ -56,8 +68,9 @@ pub async fn step(core: &Core, id: RolloutId) -> Result<(), Fault> {
         let input = PlanInput { spec: &record.spec, intent: record.intent, parent, fleet: &fleet, now: core.now() };
         match flota_planner::plan(input) {
             Planned::New(plan) => {
-                make_current(core, &record, &plan).await?;
-                carry_out(core, &record.spec, &plan).await?;
+                if make_current(core, &record, &plan).await? == Current::Yes {
+                    carry_out(core, &record.spec, &plan).await?;
+                }
             }
             Planned::Unchanged => {
                 // Again, in case the last attempt was cut between the plan and its execution.
@@ -74,13 +87,22 @@ pub async fn step(core: &Core, id: RolloutId) -> Result<(), Fault> {
 
 async fn snapshot(core: &Core) -> Result<FleetSnapshot, Fault> {
     let hosts = core.store.hosts().await?;
-    Ok(FleetSnapshot::new(hosts.into_iter().map(|host| {
+    let facts = hosts.into_iter().map(|host| {
         let contact = if core.sessions.is_connected(&host.id) { Contact::Connected } else { Contact::Silent };
         HostFacts { host, contact }
-    })))
+    });
+    Ok(FleetSnapshot::new(facts, core.listening_since))
 }
 
-async fn make_current(core: &Core, record: &RolloutRecord, plan: &RolloutPlan) -> Result<(), Fault> {
+/// Whether a plan became the current one. Only then may it be carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Current {
+    Yes,
+    /// Somebody planned at the same moment; the next round starts from their plan.
+    No,
+}
+
+async fn make_current(core: &Core, record: &RolloutRecord, plan: &RolloutPlan) -> Result<Current, Fault> {
     let notes = flota_planner::lint(&record.spec, plan);
     if !notes.is_empty() {
         let notes: Vec<String> = notes.iter().map(ToString::to_string).collect();
@@ -99,10 +121,9 @@ async fn make_current(core: &Core, record: &RolloutRecord, plan: &RolloutPlan) -
                 tracing::info!(rollout = %plan.rollout, state = %plan.state, cause = %plan.cause, "rollout state changed");
             }
             core.note_rollout_change();
-            Ok(())
+            Ok(Current::Yes)
         }
-        // Somebody planned at the same moment; the next round starts from their plan.
-        SetPlan::ParentMoved => Ok(()),
+        SetPlan::ParentMoved => Ok(Current::No),
         SetPlan::NoSuchRollout(id) => Err(Fault::not_found("rollout", &id.to_string())),
     }
 }
@@ -122,11 +143,12 @@ async fn carry_out(core: &Core, spec: &RolloutSpec, plan: &RolloutPlan) -> Resul
         let details = json!({ "generation": generation, "goal": desired.goal, "rollout": plan.rollout });
         let audit = core.audit("host.desire", format!("host/{host}"), "ok", &details);
         match core.store.set_desired(host, &desired, &audit).await? {
-            SetDesired::Done => {
-                // A host without a session reads its desired state when it connects.
+            // Asked again until the host has accepted it, in case it missed the first time. A host without a session
+            // reads its desired state when it connects.
+            SetDesired::Done | SetDesired::AlreadyThere => {
                 let _connected = core.sessions.ask(host, Command::Look);
             }
-            SetDesired::AlreadyThere | SetDesired::NoSuchHost => {}
+            SetDesired::NoSuchHost => {}
             SetDesired::Superseded { newest } => {
                 tracing::warn!(host.id = %host, rollout = %plan.rollout, %generation, %newest, "a newer desired state is there");
             }

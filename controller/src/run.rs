@@ -101,6 +101,8 @@ async fn assemble(settings: Settings) -> Result<Core, RunError> {
         enrolments: EnrolmentSessions::default(),
         fleet_changed: Notify::new(),
         rollouts_changed: watch::Sender::new(0),
+        planning: tokio::sync::Mutex::new(()),
+        listening_since: SystemClock.now(),
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         settings,
     })

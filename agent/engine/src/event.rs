@@ -6,6 +6,15 @@ use flota_model::{Digest, Generation, RolloutId};
 
 use crate::state::Installed;
 
+/// What preflight may expect of the bot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BotBefore {
+    /// It runs; if it is sick, the update is refused unless the settings allow it.
+    Running,
+    /// The host is in safe-hold: the bot was stopped, and an update is the way out.
+    Held,
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -102,7 +111,12 @@ pub enum Effect {
     /// Nothing but feed [`Event::Proceed`]: the state had to be on disk before what comes next.
     Proceed,
     /// Look whether the host can take the release.
-    Preflight(ReleaseRef),
+    Preflight {
+        /// What is to be installed.
+        release: ReleaseRef,
+        /// Whether the bot must be healthy before its update.
+        bot: BotBefore,
+    },
     /// Bring the package here.
     Download {
         /// Which.

@@ -16,7 +16,7 @@ mod step;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Cause, Effect, Event, Rejected};
+pub use event::{BotBefore, Cause, Effect, Event, Rejected};
 pub use phase::{HeldBot, Phase};
 pub use state::{Installed, State};
 pub use step::{MAX_SWITCH_ATTEMPTS, MAX_TRANSFER_ATTEMPTS, report, resume, step};

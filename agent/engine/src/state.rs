@@ -45,7 +45,7 @@ impl State {
     /// A host at rest that has had no goal yet.
     pub fn new(running: Option<Installed>) -> Self {
         Self {
-            sequence: 0,
+            sequence: 1,
             accepted: None,
             waiting: None,
             running,

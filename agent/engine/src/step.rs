@@ -3,7 +3,7 @@
 use flota_model::release::ReleaseRef;
 use flota_model::update::{DesiredState, Direction, Goal, UpdateReport};
 
-use crate::event::{Cause, Effect, Event, Rejected};
+use crate::event::{BotBefore, Cause, Effect, Event, Rejected};
 use crate::phase::{HeldBot, Phase};
 use crate::state::{Installed, State};
 
@@ -132,7 +132,10 @@ fn work(state: &State) -> Option<Effect> {
     let fallback = state.running.as_ref().map(|installed| installed.digest);
     Some(match &state.phase {
         Phase::Offered { .. } | Phase::Staged { .. } | Phase::Armed { .. } => Effect::Proceed,
-        Phase::Preflight { target } => Effect::Preflight(target.clone()),
+        Phase::Preflight { target } => {
+            let bot = if state.held.is_some() { BotBefore::Held } else { BotBefore::Running };
+            Effect::Preflight { release: target.clone(), bot }
+        }
         Phase::Downloading { target, attempt } => Effect::Download { release: target.clone(), attempt: *attempt },
         Phase::Unpacking { target } => Effect::Stage(target.clone()),
         Phase::Exporting { target, attempt } => {

@@ -134,8 +134,8 @@ fn outcome(work: &Effect, luck: Luck) -> Event {
     let why = "bad luck".to_owned();
     match (work, luck) {
         (Effect::Proceed, _) => Event::Proceed,
-        (Effect::Preflight(_), Luck::Good) => Event::PreflightPassed,
-        (Effect::Preflight(_), Luck::Bad(_)) => Event::PreflightFailed { why },
+        (Effect::Preflight { .. }, Luck::Good) => Event::PreflightPassed,
+        (Effect::Preflight { .. }, Luck::Bad(_)) => Event::PreflightFailed { why },
         (Effect::Download { .. }, Luck::Good) => Event::Downloaded,
         (Effect::Download { .. }, Luck::Bad(cause)) => Event::DownloadFailed { why, cause },
         (Effect::Stage(_), Luck::Good) => Event::Staged,

@@ -9,7 +9,6 @@ use flota_proto::v1;
 use flota_proto::v1::agent_message::Body as Up;
 use flota_proto::v1::agent_session_client::AgentSessionClient;
 use flota_proto::v1::controller_message::Body as Down;
-use flota_proto::v1::task_result::Result as Outcome;
 use flota_tpm::Tpm;
 use rustls::pki_types::CertificateDer;
 use tokio::sync::mpsc;
@@ -25,7 +24,7 @@ use crate::enrol::certificate_request;
 use crate::identity::Identity;
 use crate::procedures::Environment;
 use crate::settings::Settings;
-use crate::update::{ExportMade, UpdaterHandle};
+use crate::update::UpdaterHandle;
 
 /// Messages that may wait for the network. A controller that takes none is gone.
 const OUTGOING: usize = 64;
@@ -52,7 +51,6 @@ pub(super) struct Agent {
     identity: Identity,
     tpm: Tpm,
     updater: UpdaterHandle,
-    exports: mpsc::Receiver<ExportMade>,
     workshop: Workshop,
     results: mpsc::Receiver<v1::TaskResult>,
     tasks: Tasks,
@@ -72,11 +70,10 @@ impl Agent {
         tpm: Tpm,
         updater: UpdaterHandle,
         transfer: Arc<ControllerTransfer>,
-        exports: mpsc::Receiver<ExportMade>,
     ) -> Self {
         let (sender, results) = mpsc::channel(tasks::WAITING);
         let workshop = Workshop { settings, environment, transfer, results: sender };
-        Self { identity, tpm, updater, exports, workshop, results, tasks: Tasks::default() }
+        Self { identity, tpm, updater, workshop, results, tasks: Tasks::default() }
     }
 
     /// Connects and serves; says why it ended.
@@ -115,7 +112,11 @@ impl Agent {
                         heartbeat = interval(Duration::from_secs(u64::from(welcome.heartbeat_seconds.max(1))));
                         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
                     } else if let Some(body) = body {
-                        self.obey(&open, body).await?;
+                        let renewed = matches!(body, Down::Renewed(_));
+                        self.obey(&open, body)?;
+                        if renewed {
+                            renewal.set(self.renewal_due());
+                        }
                     }
                 }
                 changed = reports.changed() => {
@@ -123,7 +124,6 @@ impl Agent {
                     let report = v1::UpdateReport::from(&*reports.borrow_and_update());
                     send(&open, Up::Update(report))?;
                 }
-                Some(made) = self.exports.recv() => send(&open, Up::TaskResult(export_result(made)))?,
                 Some(result) = self.results.recv() => {
                     self.tasks.finish(&result);
                     send(&open, Up::TaskResult(result))?;
@@ -137,12 +137,13 @@ impl Agent {
         }
     }
 
-    async fn obey(&mut self, open: &Open, body: Down) -> Result<(), SessionEnd> {
+    fn obey(&mut self, open: &Open, body: Down) -> Result<(), SessionEnd> {
         match body {
             Down::Welcome(_) => {}
             Down::Ack(v1::Ack { sequence }) => tracing::debug!(sequence, "report stored"),
             Down::Ping(v1::Ping { id }) => send(open, Up::Pong(v1::Pong { id }))?,
-            Down::Desired(desired) => self.want(desired).await,
+            // On its own: the updater answers only when it may, and the session must go on speaking meanwhile.
+            Down::Desired(desired) => drop(tokio::spawn(want(self.updater.clone(), desired))),
             Down::Task(offer) => match self.tasks.take(&offer.id) {
                 Offer::New => {
                     // Its result comes back through the workshop, in this session or in a later one.
@@ -162,20 +163,6 @@ impl Agent {
             Down::Renewed(renewed) => self.renewed(renewed),
         }
         Ok(())
-    }
-
-    async fn want(&self, desired: v1::DesiredState) {
-        let desired = match DesiredState::try_from(desired) {
-            Ok(desired) => desired,
-            Err(error) => return tracing::error!(%error, "a desired state that makes no sense was ignored"),
-        };
-        let generation = desired.generation;
-        match self.updater.want(desired).await {
-            Ok(()) => tracing::info!(%generation, "desired state accepted"),
-            Err(error) => {
-                tracing::warn!(%generation, error = flota_daemon::error_chain::chain(&error), "desired state refused");
-            }
-        }
     }
 
     /// On a thread of its own: a TPM takes its time.
@@ -233,23 +220,23 @@ fn hello(report: &flota_model::update::UpdateReport) -> v1::Hello {
     }
 }
 
+async fn want(updater: UpdaterHandle, desired: v1::DesiredState) {
+    let desired = match DesiredState::try_from(desired) {
+        Ok(desired) => desired,
+        Err(error) => return tracing::error!(%error, "a desired state that makes no sense was ignored"),
+    };
+    let generation = desired.generation;
+    match updater.want(desired).await {
+        Ok(()) => tracing::info!(%generation, "desired state accepted"),
+        Err(error) => {
+            tracing::warn!(%generation, error = flota_daemon::error_chain::chain(&error), "desired state refused");
+        }
+    }
+}
+
 fn send(open: &Open, body: Up) -> Result<(), SessionEnd> {
     open.up.try_send(v1::AgentMessage { body: Some(body) }).map_err(|error| match error {
         mpsc::error::TrySendError::Full(_) => SessionEnd::Stuck,
         mpsc::error::TrySendError::Closed(_) => SessionEnd::Closed,
     })
-}
-
-fn export_result(made: ExportMade) -> v1::TaskResult {
-    let ExportMade { blob, size, audit_entries, alert_entries, status, key_id, rollout } = made;
-    let result = Outcome::Export(v1::ExportResult {
-        blob: blob.to_string(),
-        size_bytes: size,
-        audit_entries,
-        alert_entries,
-        status: status.to_owned(),
-        key_id,
-        rollout: rollout.map(|rollout| rollout.to_string()).unwrap_or_default(),
-    });
-    v1::TaskResult { id: String::new(), ok: true, detail: String::new(), result: Some(result) }
 }

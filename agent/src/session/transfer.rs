@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 
 use flota_model::Digest;
 use flota_model::release::ReleaseRef;
+use flota_proto::v1::agent_session_client::AgentSessionClient;
 use flota_proto::v1::blobs_client::BlobsClient;
 use flota_proto::v1::put_blob_request::Part;
 use flota_proto::{CHUNK_BYTES, v1};
@@ -17,7 +18,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::refusal::refusal;
-use crate::update::{BoxFuture, Transfer, TransferError};
+use crate::update::{BoxFuture, ExportMade, Transfer, TransferError};
 
 /// Chunks read ahead of the network.
 const READ_AHEAD: usize = 4;
@@ -35,11 +36,13 @@ impl ControllerTransfer {
         *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = channel;
     }
 
-    fn client(&self) -> Result<BlobsClient<Channel>, TransferError> {
+    fn channel(&self) -> Result<Channel, TransferError> {
         let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        channel
-            .map(BlobsClient::new)
-            .ok_or_else(|| TransferError::transient("waiting for the controller", "there is no session"))
+        channel.ok_or_else(|| TransferError::transient("waiting for the controller", "there is no session"))
+    }
+
+    fn client(&self) -> Result<BlobsClient<Channel>, TransferError> {
+        self.channel().map(BlobsClient::new)
     }
 }
 
@@ -50,6 +53,29 @@ impl Transfer for ControllerTransfer {
 
     fn upload<'a>(&'a self, file: &'a Path, digest: Digest, size: u64) -> BoxFuture<'a, Result<(), TransferError>> {
         Box::pin(async move { upload(self.client()?, file, digest, size).await })
+    }
+
+    fn archive<'a>(&'a self, export: &'a ExportMade) -> BoxFuture<'a, Result<(), TransferError>> {
+        Box::pin(async move {
+            let mut client = AgentSessionClient::new(self.channel()?);
+            let archived = client.archive(v1::ExportResult::from(export)).await;
+            archived.map(drop).map_err(|status| remote(&status, "having the security export archived"))
+        })
+    }
+}
+
+impl From<&ExportMade> for v1::ExportResult {
+    fn from(export: &ExportMade) -> Self {
+        let ExportMade { blob, size, audit_entries, alert_entries, status, key_id, rollout } = export;
+        Self {
+            blob: blob.to_string(),
+            size_bytes: *size,
+            audit_entries: *audit_entries,
+            alert_entries: *alert_entries,
+            status: (*status).to_owned(),
+            key_id: key_id.clone(),
+            rollout: rollout.map(|rollout| rollout.to_string()).unwrap_or_default(),
+        }
     }
 }
 

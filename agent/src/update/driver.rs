@@ -12,7 +12,7 @@ use flota_model::update::{DesiredState, UpdateReport};
 use flota_procedures::checklist::{Outcome, Procedure, Proof};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::effects::{ExportMade, Host};
+use super::effects::Host;
 use super::journal::{Journal, JournalError};
 use super::slots::{SlotError, Slots};
 use super::transfer::Transfer;
@@ -21,8 +21,6 @@ use crate::settings::Settings;
 
 /// Goals that may wait for the updater. They supersede each other, so more would only be older.
 const WAITING_GOALS: usize = 4;
-/// Export records that may wait for the session; the next update waits when they are not taken.
-const WAITING_EXPORTS: usize = 16;
 /// Pause before the state is written again after that failed. A full disk does not empty in a second.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(5);
 
@@ -77,16 +75,13 @@ struct Want {
 
 impl Updater {
     /// Opens the journal and starts the updater, which first finishes what a crash interrupted.
-    ///
-    /// The receiver gets a record of each security export that was made and uploaded; whoever takes it tells the
-    /// controller. It must be read: updates wait when 16 records do.
     pub fn spawn(
         settings: Arc<Settings>,
         environment: Environment,
         transfer: Arc<dyn Transfer>,
         lifecycle: &Lifecycle,
-    ) -> Result<(UpdaterHandle, mpsc::Receiver<ExportMade>), SpawnError> {
-        let (updater, handle, exports) = Self::open(settings, environment, transfer)?;
+    ) -> Result<UpdaterHandle, SpawnError> {
+        let (updater, handle) = Self::open(settings, environment, transfer)?;
         let stopping = lifecycle.stopping();
         lifecycle.spawn_vital("updater", async move {
             // Dropped wherever it is: the journal knows how to go on.
@@ -95,14 +90,14 @@ impl Updater {
                 () = updater.run() => {}
             }
         });
-        Ok((handle, exports))
+        Ok(handle)
     }
 
     pub(super) fn open(
         settings: Arc<Settings>,
         environment: Environment,
         transfer: Arc<dyn Transfer>,
-    ) -> Result<(Self, UpdaterHandle, mpsc::Receiver<ExportMade>), SpawnError> {
+    ) -> Result<(Self, UpdaterHandle), SpawnError> {
         let (journal, state) = Journal::open(&settings.state_dir)?;
         let slots = Slots::open(&settings.root)?;
         // A host without a journal is what its `current` says it is.
@@ -111,11 +106,10 @@ impl Updater {
             None => State::new(slots.current()?),
         };
         let (wants_in, wants) = mpsc::channel(WAITING_GOALS);
-        let (exports_in, exports) = mpsc::channel(WAITING_EXPORTS);
         let (reports, watched) = watch::channel(report(&state));
-        let host = Arc::new(Host::new(settings, environment, transfer, slots, exports_in));
+        let host = Arc::new(Host::new(settings, environment, transfer, slots));
         let updater = Self { state, journal: Arc::new(journal), host, wants, reports, work: None };
-        Ok((updater, UpdaterHandle { wants: wants_in, reports: watched }, exports))
+        Ok((updater, UpdaterHandle { wants: wants_in, reports: watched }))
     }
 
     /// Runs until every handle is gone and nothing is under way.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flota_daemon::error_chain::chain;
-use flota_engine::{Cause, Effect, Event};
+use flota_engine::{BotBefore, Cause, Effect, Event};
 use flota_model::release::ReleaseRef;
 use flota_model::{Digest, RolloutId};
 use flota_procedures::health::Status;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::Mutex;
 
 use super::bot::{Bot, BotError};
 use super::slots::Slots;
@@ -53,7 +53,6 @@ pub(super) struct Host {
     pub(super) transfer: Arc<dyn Transfer>,
     pub(super) slots: Slots,
     bot: Bot,
-    exports: mpsc::Sender<ExportMade>,
     /// The export of this update, so that trying its upload again does not write another.
     taken: Mutex<Option<(Digest, ExportFile)>>,
     /// Held by work on the disk, which goes on after its future was dropped; whatever comes next waits for it.
@@ -66,17 +65,16 @@ impl Host {
         environment: Environment,
         transfer: Arc<dyn Transfer>,
         slots: Slots,
-        exports: mpsc::Sender<ExportMade>,
     ) -> Self {
         let bot = Bot::new(&settings.bot, &settings.root, &settings.state_dir);
         let (taken, disk) = (Mutex::new(None), Arc::new(Mutex::new(())));
-        Self { settings, environment, transfer, slots, bot, exports, taken, disk }
+        Self { settings, environment, transfer, slots, bot, taken, disk }
     }
 
     /// Performs work and says what came of it. What has no outcome is [`Self::sweep`]'s or the driver's.
     pub(super) async fn perform(&self, effect: &Effect) -> Event {
         match effect {
-            Effect::Preflight(release) => match self.preflight(release).await {
+            Effect::Preflight { release, bot } => match self.preflight(release, *bot).await {
                 Ok(()) => Event::PreflightPassed,
                 Err(why) => Event::PreflightFailed { why },
             },
@@ -130,7 +128,7 @@ impl Host {
         *self.taken.lock().await = None;
     }
 
-    async fn preflight(&self, release: &ReleaseRef) -> Result<(), String> {
+    async fn preflight(&self, release: &ReleaseRef, bot: BotBefore) -> Result<(), String> {
         let (slots, root, size) = (self.slots.clone(), self.settings.root.clone(), release.size);
         let current = self
             .on_disk(move || {
@@ -139,7 +137,7 @@ impl Host {
             })
             .await?;
         let update = &self.settings.update;
-        if current.is_none() || update.sick_start == SickStart::Allowed {
+        if current.is_none() || bot == BotBefore::Held || update.sick_start == SickStart::Allowed {
             return Ok(());
         }
         let healthy = self.bot.health().await;
@@ -186,8 +184,8 @@ impl Host {
         };
         let uploaded = self.transfer.upload(&file.path, file.digest, file.size).await;
         uploaded.map_err(|error| (chain(&error), error.cause()))?;
-        let gone = |_| ("nobody keeps the record of the export".to_owned(), Cause::Permanent);
-        self.exports.send(made(&file, rollout)).await.map_err(gone)
+        let archived = self.transfer.archive(&made(&file, rollout)).await;
+        archived.map_err(|error| (chain(&error), error.cause()))
     }
 
     /// Stops the bot, moves `current`, starts the bot. A bot that does not stop is not joined by a second one.

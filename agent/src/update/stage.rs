@@ -88,6 +88,9 @@ impl Parcel {
                 self.release.digest.short()
             ));
         }
+        // Whole under its final name only once its bytes are on disk: after a power cut the name is believed.
+        let synced = fs::File::open(&self.partial).and_then(|file| file.sync_all());
+        synced.map_err(|error| failed("syncing", error))?;
         fs::rename(&self.partial, &self.whole).map_err(|error| failed("renaming", error))
     }
 }

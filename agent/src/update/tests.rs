@@ -15,7 +15,6 @@ use flota_model::update::{DesiredState, Direction, Goal, UpdatePhase, UpdateRepo
 use flota_model::{Digest, Generation, RolloutId};
 use flota_procedures::package::PackageBuilder;
 use flota_seal::secret::Secret;
-use tokio::sync::mpsc;
 
 use super::driver::{Updater, UpdaterHandle, WantError};
 use super::transfer::{BoxFuture, FolderTransfer, Transfer, TransferError};
@@ -83,12 +82,12 @@ impl Ground {
     fn spawn(&self, transfer: Arc<dyn Transfer>) -> Agent {
         let lifecycle = Lifecycle::new();
         let settings = Arc::new(self.settings.clone());
-        let (handle, exports) = Updater::spawn(settings, Environment::empty(), transfer, &lifecycle).unwrap();
-        Agent { handle, exports, lifecycle }
+        let handle = Updater::spawn(settings, Environment::empty(), transfer, &lifecycle).unwrap();
+        Agent { handle, lifecycle }
     }
 
     /// Opens the updater without running it, once the one before has let go of the journal.
-    async fn open(&self) -> (Updater, UpdaterHandle, mpsc::Receiver<ExportMade>) {
+    async fn open(&self) -> (Updater, UpdaterHandle) {
         loop {
             match Updater::open(Arc::new(self.settings.clone()), Environment::empty(), self.transfer()) {
                 Err(SpawnError::Journal(JournalError::Locked { .. })) => tokio::task::yield_now().await,
@@ -108,7 +107,6 @@ impl Ground {
 
 struct Agent {
     handle: UpdaterHandle,
-    exports: mpsc::Receiver<ExportMade>,
     lifecycle: Lifecycle,
 }
 
@@ -151,20 +149,35 @@ fn names(folder: PathBuf) -> Vec<String> {
     names
 }
 
+/// The records of the archive; each must tell the truth about its file.
+fn archived(folder: &Path) -> Vec<serde_json::Value> {
+    let records = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let records = records.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let read = |path: PathBuf| {
+        let record: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let bundle = fs::read(path.with_extension("")).unwrap();
+        assert_eq!(
+            (record["blob"].as_str(), record["size_bytes"].as_u64()),
+            (Some(&*Digest::of(&bundle).to_string()), Some(bundle.len() as u64))
+        );
+        assert_eq!((&record["audit_entries"], &record["status"]), (&1.into(), &"ok".into()));
+        assert_eq!((&record["rollout"], &record["key_id"]), (&"R-7".into(), &"audit-1".into()));
+        record
+    };
+    records.map(read).collect()
+}
+
 #[tokio::test]
 async fn releases_follow_each_other_and_each_update_leaves_an_export() {
     let ground = Ground::new();
-    let mut agent = ground.spawn(ground.transfer());
+    let agent = ground.spawn(ground.transfer());
     let releases = ["1.0", "2.0", "3.0"].map(|version| ground.good(version));
     for (generation, release) in (1..).zip(&releases) {
         let report = agent.install(generation, release).await;
         assert_eq!((report.phase, report.running), (UpdatePhase::Committed, Some(release.digest)), "{}", report.detail);
         assert_eq!(ground.runs(), Some(format!("healthy {}", release.version)));
-        let export = agent.exports.recv().await.unwrap();
-        assert_eq!((export.audit_entries, export.status, export.rollout), (1, "ok", Some(RolloutId::new(7))));
-        assert_eq!(export.key_id, "audit-1");
-        let archived = fs::read(ground.folder.path().join("exports").join(export.blob.to_string())).unwrap();
-        assert_eq!((Digest::of(&archived), archived.len() as u64), (export.blob, export.size));
+        let archive = ground.folder.path().join("exports");
+        assert_eq!(archived(&archive).len(), usize::try_from(generation).unwrap());
     }
     // The report comes before the sweep; the next goal is only taken after it.
     agent.install(4, &releases[2]).await;
@@ -217,7 +230,7 @@ async fn a_sick_bot_is_not_updated_unless_that_is_allowed() {
     assert!(report.detail.contains("not healthy before its update"), "{}", report.detail);
     drop(agent);
     ground.settings.update.sick_start = crate::settings::SickStart::Allowed;
-    let (updater, handle, _exports) = ground.open().await;
+    let (updater, handle) = ground.open().await;
     let (report, ()) = tokio::join!(
         async {
             handle.want(install(3, &new)).await.unwrap();
@@ -239,6 +252,10 @@ impl Transfer for Stalled {
     }
 
     fn upload<'a>(&'a self, _: &'a Path, _: Digest, _: u64) -> BoxFuture<'a, Result<(), TransferError>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn archive<'a>(&'a self, _: &'a ExportMade) -> BoxFuture<'a, Result<(), TransferError>> {
         Box::pin(std::future::pending())
     }
 }
@@ -267,7 +284,7 @@ enum Death {
 
 /// Runs an update that dies at the given turn, and then to its end in a new life. False once it ended before that turn.
 async fn dies_at(ground: &Ground, release: &ReleaseRef, turn: usize, death: Death) -> bool {
-    let (mut updater, handle, exports) = ground.open().await;
+    let (mut updater, handle) = ground.open().await;
     updater.begin().await;
     let (wanted, _) = tokio::join!(handle.want(install(2, release)), updater.turn());
     wanted.unwrap();
@@ -280,23 +297,22 @@ async fn dies_at(ground: &Ground, release: &ReleaseRef, turn: usize, death: Deat
     if let (Death::AfterEffect, Some((_, work))) = (death, &mut updater.work) {
         work.await;
     }
-    drop((updater, handle, exports));
+    drop((updater, handle));
     finish(ground).await;
     true
 }
 
 /// A new life, to its rest.
 async fn finish(ground: &Ground) {
-    let (updater, handle, exports) = ground.open().await;
+    let (updater, handle) = ground.open().await;
     drop(handle);
     updater.run().await;
-    drop(exports);
 }
 
 async fn host_with_old_release() -> Ground {
     let ground = Ground::new();
     let old = ground.good("1.0");
-    let (updater, handle, _exports) = ground.open().await;
+    let (updater, handle) = ground.open().await;
     let (wanted, ()) = tokio::join!(
         async {
             let wanted = handle.want(install(1, &old)).await;
@@ -346,7 +362,7 @@ async fn an_agent_that_dies_in_the_middle_of_anything_still_brings_the_update_to
     for polls in (1..).step_by(3) {
         let ground = host_with_old_release().await;
         let release = ground.good("2.0");
-        let (updater, handle, exports) = ground.open().await;
+        let (updater, handle) = ground.open().await;
         let disk = Arc::clone(&updater.host.disk);
         let life = async {
             let wanted = async {
@@ -358,13 +374,12 @@ async fn an_agent_that_dies_in_the_middle_of_anything_still_brings_the_update_to
         let lived = at_most(polls, life).await;
         // A dead process does not go on writing, as a thread of this one does.
         drop(disk.lock_owned().await);
-        drop(exports);
         if lived {
             assert!(polls > 10, "the update takes more than {polls} polls");
             break;
         }
         finish(&ground).await;
-        let (updater, handle, _exports) = ground.open().await;
+        let (updater, handle) = ground.open().await;
         let (ended, ()) = tokio::join!(
             async {
                 // Died before the goal was on disk, or after: the controller says it again.

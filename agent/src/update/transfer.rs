@@ -10,6 +10,8 @@ use flota_engine::Cause;
 use flota_model::Digest;
 use flota_model::release::ReleaseRef;
 
+use super::effects::ExportMade;
+
 /// A future in a box, so that [`Transfer`] can be a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -23,6 +25,10 @@ pub trait Transfer: Send + Sync {
 
     /// Takes a security export away and returns once it is safe there.
     fn upload<'a>(&'a self, file: &'a Path, digest: Digest, size: u64) -> BoxFuture<'a, Result<(), TransferError>>;
+
+    /// Has an uploaded export entered in the archive, and returns once it is: no update begins without that. Asked again
+    /// after a crash, so the same export may come twice.
+    fn archive<'a>(&'a self, export: &'a ExportMade) -> BoxFuture<'a, Result<(), TransferError>>;
 }
 
 /// Why a transfer did not happen.
@@ -91,6 +97,19 @@ impl Transfer for FolderTransfer {
     fn upload<'a>(&'a self, file: &'a Path, digest: Digest, _: u64) -> BoxFuture<'a, Result<(), TransferError>> {
         let to = self.exports.join(digest.to_string());
         Box::pin(async move { copy(file, &to).await })
+    }
+
+    fn archive<'a>(&'a self, export: &'a ExportMade) -> BoxFuture<'a, Result<(), TransferError>> {
+        let path = self.exports.join(format!("{}.json", export.blob));
+        let ExportMade { blob, size, audit_entries, alert_entries, status, key_id, rollout } = export;
+        let record = serde_json::json!({
+            "blob": blob, "size_bytes": size, "audit_entries": audit_entries, "alert_entries": alert_entries,
+            "status": status, "key_id": key_id, "rollout": rollout,
+        });
+        Box::pin(async move {
+            let written = tokio::fs::write(&path, record.to_string()).await;
+            written.map_err(|error| TransferError::transient(format!("writing {}", path.display()), error))
+        })
     }
 }
 

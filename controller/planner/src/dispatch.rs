@@ -1,29 +1,57 @@
 //! Starts hosts, and takes offers back.
 
 use flota_model::Timestamp;
-use flota_model::rollout::{Owner, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetState};
-use flota_model::update::Generation;
+use flota_model::rollout::{Owner, RolloutIntent, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetState};
+use flota_model::update::{Generation, UpdatePhase};
 
 use crate::snapshot::{Contact, FleetSnapshot, HostFacts};
 use crate::target::{Standing, not_started, reason};
-use crate::{change, count};
+use crate::{change, count, unaccepted_failures};
 
 /// Moves on to the next wave when this one has passed, and starts what may start.
-pub(crate) fn advance(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot, now: Timestamp) {
-    while wave_passed(spec, plan, plan.wave) && plan.wave.saturating_add(1) < spec.waves.len() {
+pub(crate) fn advance(
+    spec: &RolloutSpec,
+    intent: RolloutIntent,
+    plan: &mut RolloutPlan,
+    fleet: &FleetSnapshot,
+    now: Timestamp,
+) {
+    while wave(spec, intent, plan) == WaveEnd::Passed && plan.wave.saturating_add(1) < spec.waves.len() {
         plan.wave = plan.wave.saturating_add(1);
         plan.wave_passed_at = Some(now);
     }
     start_hosts(spec, plan, fleet, now);
-    (plan.state, plan.cause) = conclusion(spec, plan, now);
+    (plan.state, plan.cause) = match wave(spec, intent, plan) {
+        WaveEnd::NobodySucceeded => {
+            let name = spec.waves.get(plan.wave).map_or("the wave", String::as_str);
+            (RolloutState::Halted, format!("nobody of {name} succeeded; nothing new starts until a person decides"))
+        }
+        WaveEnd::Passed | WaveEnd::NotYet => conclusion(spec, plan, now),
+    };
 }
 
-/// A wave has passed when nobody in it is in motion and somebody succeeded: no data is not success.
-fn wave_passed(spec: &RolloutSpec, plan: &RolloutPlan, wave: usize) -> bool {
-    let states: Vec<TargetState> = in_wave(spec, plan, wave).map(|target| target.state).collect();
+/// Whether the wave in progress is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum WaveEnd {
+    /// Somebody is in motion, or may still be started.
+    NotYet,
+    /// Nobody is in motion, and somebody succeeded or a person accepted that nobody did.
+    Passed,
+    /// Nobody is in motion and nobody succeeded: no data is not success.
+    NobodySucceeded,
+}
+
+fn wave(spec: &RolloutSpec, intent: RolloutIntent, plan: &RolloutPlan) -> WaveEnd {
+    let states: Vec<TargetState> = in_wave(spec, plan, plan.wave).map(|target| target.state).collect();
     let ended = |state: &TargetState| state.is_failure() || !(state.is_in_flight() || state.is_waiting());
-    let deferred = |state: &TargetState| *state == TargetState::Deferred;
-    states.iter().all(|state| ended(state) || deferred(state)) && states.contains(&TargetState::Committed)
+    let failed = states.iter().any(|state| state.is_failure());
+    if !states.iter().all(|state| ended(state) || *state == TargetState::Deferred) {
+        return WaveEnd::NotYet;
+    }
+    if states.contains(&TargetState::Committed) || (failed && unaccepted_failures(intent, plan) == 0) {
+        return WaveEnd::Passed;
+    }
+    if failed { WaveEnd::NobodySucceeded } else { WaveEnd::NotYet }
 }
 
 fn in_wave<'a>(spec: &'a RolloutSpec, plan: &'a RolloutPlan, wave: usize) -> impl Iterator<Item = &'a TargetPlan> + 'a {
@@ -135,7 +163,10 @@ pub(crate) fn withdraw_unaccepted(plan: &mut RolloutPlan, fleet: &FleetSnapshot,
 pub(crate) fn wind_down(plan: &mut RolloutPlan, fleet: &FleetSnapshot, now: Timestamp) {
     for (host, target) in &mut plan.targets {
         let standing = match target.state {
-            TargetState::Offered { generation } | TargetState::Lost { generation } => {
+            TargetState::Offered { generation } | TargetState::Lost { generation, how: _ } => {
+                withdrawal(fleet.host(host), generation)
+            }
+            TargetState::Applying { generation } if can_turn_back(fleet.host(host)) => {
                 withdrawal(fleet.host(host), generation)
             }
             state if state.is_waiting() => (TargetState::Skipped, reason(Owner::Nobody, "the rollout was aborted")),
@@ -154,6 +185,22 @@ pub(crate) fn wind_down(plan: &mut RolloutPlan, fleet: &FleetSnapshot, now: Time
         let text = "taken back; the host will hear of it when it returns";
         change(target, (TargetState::Skipped, reason(Owner::Nobody, text)), now);
     }
+}
+
+/// Whether the host has not reached the point of no return, as far as is known. It may be past it by the time it hears
+/// of the withdrawal; then it finishes what it does first.
+fn can_turn_back(facts: Option<&HostFacts>) -> bool {
+    let phase = facts.and_then(|facts| facts.host.observed.as_ref()).map(|report| report.phase);
+    matches!(
+        phase,
+        Some(
+            UpdatePhase::Offered
+                | UpdatePhase::Preflight
+                | UpdatePhase::Downloading
+                | UpdatePhase::Staged
+                | UpdatePhase::Exporting
+        )
+    )
 }
 
 /// Whether an abort waits for this target. A withdrawal must be stored; then a silent host reads it when it returns, and

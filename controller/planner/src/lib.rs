@@ -15,6 +15,8 @@ pub use snapshot::{Contact, FleetSnapshot, HostFacts};
 pub use target::{APPLY_WITHIN, CONFIRM_WITHIN, DARK_AFTER};
 pub use waves::{WaveSizes, assign_waves};
 
+use target::Look;
+
 use flota_model::Timestamp;
 use flota_model::rollout::{
     IntentVerb, PlanId, RolloutIntent, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetState,
@@ -55,14 +57,20 @@ pub fn plan(input: PlanInput<'_>) -> Planned {
 
     for (host, target) in &mut next.targets {
         let Some(wanted) = spec.targets.get(host) else { continue };
-        let observed = target::observe(target, wanted, fleet.host(host), now);
+        let observed = match fleet.host(host) {
+            Some(facts) => {
+                let listening_since = fleet.listening_since;
+                target::observe(Look { rollout: spec.id, target, wanted, facts, listening_since, now })
+            }
+            None => target::observe_missing(target),
+        };
         change(target, observed, now);
     }
     let (state, cause) = rollout_state(spec, intent, &next);
     next.state = state;
     next.cause = cause;
     match state {
-        RolloutState::Running => dispatch::advance(spec, &mut next, fleet, now),
+        RolloutState::Running => dispatch::advance(spec, intent, &mut next, fleet, now),
         RolloutState::Paused | RolloutState::Halted => dispatch::withdraw_unaccepted(&mut next, fleet, now),
         RolloutState::Aborting => dispatch::wind_down(&mut next, fleet, now),
         _ => {}
@@ -104,8 +112,7 @@ fn successor(id: PlanId, parent: &RolloutPlan, now: Timestamp) -> RolloutPlan {
 
 /// Failures win over everything but a person's decision to stop for good.
 fn rollout_state(spec: &RolloutSpec, intent: RolloutIntent, plan: &RolloutPlan) -> (RolloutState, String) {
-    let failed = count(plan, TargetState::is_failure);
-    let counted = failed.saturating_sub(usize::try_from(intent.accepted_failures).unwrap_or(usize::MAX));
+    let counted = unaccepted_failures(intent, plan);
     let limit = usize::try_from(spec.max_failures.get()).unwrap_or(usize::MAX);
     match intent.verb {
         IntentVerb::Draft => (RolloutState::Draft, "not started".to_owned()),
@@ -117,6 +124,12 @@ fn rollout_state(spec: &RolloutSpec, intent: RolloutIntent, plan: &RolloutPlan) 
         IntentVerb::Pause => (RolloutState::Paused, "paused by an operator".to_owned()),
         IntentVerb::Run => (RolloutState::Running, String::new()),
     }
+}
+
+/// Failures that nobody has looked at and accepted.
+fn unaccepted_failures(intent: RolloutIntent, plan: &RolloutPlan) -> usize {
+    let accepted = usize::try_from(intent.accepted_failures).unwrap_or(usize::MAX);
+    count(plan, TargetState::is_failure).saturating_sub(accepted)
 }
 
 fn count(plan: &RolloutPlan, which: fn(TargetState) -> bool) -> usize {

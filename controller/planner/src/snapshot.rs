@@ -6,9 +6,11 @@ use flota_model::host::Host;
 use flota_model::{HostId, Timestamp};
 
 /// Every host, by id.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct FleetSnapshot {
     hosts: BTreeMap<HostId, HostFacts>,
+    /// Silence before this says nothing about a host: nobody listened.
+    pub(crate) listening_since: Timestamp,
 }
 
 /// One host.
@@ -30,20 +32,13 @@ pub enum Contact {
 }
 
 impl FleetSnapshot {
-    /// Of these hosts.
-    pub fn new(hosts: impl IntoIterator<Item = HostFacts>) -> Self {
-        Self { hosts: hosts.into_iter().map(|facts| (facts.host.id.clone(), facts)).collect() }
+    /// Of these hosts, by a controller that listens since then.
+    pub fn new(hosts: impl IntoIterator<Item = HostFacts>, listening_since: Timestamp) -> Self {
+        Self { hosts: hosts.into_iter().map(|facts| (facts.host.id.clone(), facts)).collect(), listening_since }
     }
 
     /// One of them; a host that was decommissioned is in no snapshot.
     pub fn host(&self, id: &HostId) -> Option<&HostFacts> {
         self.hosts.get(id)
-    }
-}
-
-impl HostFacts {
-    /// When it was last heard of, not before `since`.
-    pub(crate) fn heard_after(&self, since: Timestamp) -> Timestamp {
-        self.host.last_seen.map_or(since, |seen| seen.max(since))
     }
 }

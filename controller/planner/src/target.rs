@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use flota_model::Timestamp;
-use flota_model::rollout::{Owner, Reason, TargetPlan, TargetSpec, TargetState};
-use flota_model::update::{Generation, UpdatePhase, UpdateReport};
+use flota_model::host::Confirmed;
+use flota_model::rollout::{Loss, Owner, Reason, TargetPlan, TargetSpec, TargetState};
+use flota_model::update::{DesiredState, Generation, UpdatePhase, UpdateReport};
+use flota_model::{RolloutId, Timestamp};
 
 use crate::snapshot::{Contact, HostFacts};
 
@@ -27,94 +28,100 @@ pub(crate) fn reason(owner: Owner, text: impl Into<String>) -> Reason {
     Reason { text: text.into(), owner }
 }
 
-/// What follows for a target from what is known of its host.
-pub(crate) fn observe(target: &TargetPlan, wanted: &TargetSpec, facts: Option<&HostFacts>, now: Timestamp) -> Standing {
-    let unchanged = || (target.state, target.reason.clone());
-    let Some(facts) = facts else {
-        return match target.state {
-            state if state.is_waiting() || state.is_in_flight() => {
-                (TargetState::Skipped, reason(Owner::Nobody, "the host is no longer in the fleet"))
-            }
-            _ => unchanged(),
-        };
-    };
+/// One look at a target: what it was, what is wanted of it, what is known of its host.
+#[derive(Clone, Copy)]
+pub(crate) struct Look<'a> {
+    pub(crate) rollout: RolloutId,
+    pub(crate) target: &'a TargetPlan,
+    pub(crate) wanted: &'a TargetSpec,
+    pub(crate) facts: &'a HostFacts,
+    pub(crate) listening_since: Timestamp,
+    pub(crate) now: Timestamp,
+}
+
+/// What follows for a target whose host is no longer in the fleet.
+pub(crate) fn observe_missing(target: &TargetPlan) -> Standing {
     match target.state {
-        TargetState::Pending | TargetState::Deferred if already_runs(wanted, facts) => {
+        state if state.is_waiting() || state.is_in_flight() => {
+            (TargetState::Skipped, reason(Owner::Nobody, "the host is no longer in the fleet"))
+        }
+        state => (state, target.reason.clone()),
+    }
+}
+
+/// What follows for a target from what is known of its host.
+pub(crate) fn observe(look: Look<'_>) -> Standing {
+    match look.target.state {
+        TargetState::Pending | TargetState::Deferred if already_runs(look) => {
             (TargetState::Committed, reason(Owner::Nobody, "runs it already, confirmed by a quote"))
         }
         TargetState::Offered { generation }
         | TargetState::Applying { generation }
         | TargetState::Confirming { generation }
-        | TargetState::Lost { generation }
-        | TargetState::Unconfirmed { generation } => started(target, wanted, facts, generation, now),
-        TargetState::Withdrawing { generation } => withdrawn(target, wanted, facts, generation),
-        _ => unchanged(),
+        | TargetState::Lost { generation, how: _ }
+        | TargetState::Unconfirmed { generation } => started(look, generation),
+        TargetState::Withdrawing { generation } => withdrawn(look, generation),
+        state => (state, look.target.reason.clone()),
     }
 }
 
-fn already_runs(wanted: &TargetSpec, facts: &HostFacts) -> bool {
-    let rests = facts.host.observed.as_ref().is_some_and(|report| report.phase.is_terminal());
-    rests && claims(wanted, facts) && confirms(wanted, facts, None)
+fn already_runs(look: Look<'_>) -> bool {
+    let rests = look.facts.host.observed.as_ref().is_some_and(|report| report.phase.is_terminal());
+    rests && claims(look) && confirms(look, None)
 }
 
-fn started(
-    target: &TargetPlan,
-    wanted: &TargetSpec,
-    facts: &HostFacts,
-    generation: Generation,
-    now: Timestamp,
-) -> Standing {
-    match facts.host.observed.as_ref() {
-        Some(report) if report.generation == Some(generation) => {
-            accepted(target, wanted, facts, report, generation, now)
-        }
-        Some(report) if report.generation > Some(generation) => superseded(wanted, facts, generation),
-        _ if is_dark(target, facts, now) => lost(generation),
+fn started(look: Look<'_>, generation: Generation) -> Standing {
+    let host = &look.facts.host;
+    let elsewhere = |desired: &DesiredState| desired.generation >= generation && desired.rollout != look.rollout;
+    match host.observed.as_ref() {
+        _ if host.desired.as_ref().is_some_and(elsewhere) => superseded(look, generation),
+        Some(report) if report.generation == Some(generation) => accepted(look, report, generation),
+        Some(report) if report.generation > Some(generation) => superseded(look, generation),
+        _ if is_dark(look) => lost(generation),
+        _ if is_late(look) => unchanged(look),
         _ => (TargetState::Offered { generation }, reason(Owner::Host, "offered; the host has not accepted it yet")),
     }
 }
 
 /// The host works on this very generation, or has ended with it.
-fn accepted(
-    target: &TargetPlan,
-    wanted: &TargetSpec,
-    facts: &HostFacts,
-    report: &UpdateReport,
-    generation: Generation,
-    now: Timestamp,
-) -> Standing {
+fn accepted(look: Look<'_>, report: &UpdateReport, generation: Generation) -> Standing {
+    let ended = |state| (state, reason(Owner::Operator, words(report)));
     match report.phase {
-        UpdatePhase::Committed => claimed(target, wanted, facts, generation, now),
-        UpdatePhase::RolledBack => (TargetState::RolledBack, reason(Owner::Operator, &report.detail)),
-        UpdatePhase::Refused => (TargetState::Refused, reason(Owner::Operator, &report.detail)),
-        UpdatePhase::SafeHold => (TargetState::SafeHold, reason(Owner::Operator, &report.detail)),
-        _ if is_dark(target, facts, now) => lost(generation),
-        _ if was(target, |state| matches!(state, TargetState::Applying { .. })) && late(target, APPLY_WITHIN, now) => (
-            TargetState::Lost { generation },
+        UpdatePhase::Committed => claimed(look, generation),
+        UpdatePhase::RolledBack => ended(TargetState::RolledBack),
+        UpdatePhase::Refused => ended(TargetState::Refused),
+        UpdatePhase::SafeHold => ended(TargetState::SafeHold),
+        _ if is_late(look) => unchanged(look),
+        _ if is_dark(look) => lost(generation),
+        _ if is(look, |state| matches!(state, TargetState::Applying { .. })) && late(look, APPLY_WITHIN) => (
+            TargetState::Lost { generation, how: Loss::Late },
             reason(Owner::Operator, format!("still {} after 30 minutes", report.phase)),
         ),
         phase => (TargetState::Applying { generation }, reason(Owner::Host, phase.as_str())),
     }
 }
 
+/// What the host says of how it ended; never nothing, since every target has a reason.
+fn words(report: &UpdateReport) -> String {
+    if report.detail.trim().is_empty() {
+        format!("{}; the host gave no reason", report.phase)
+    } else {
+        report.detail.clone()
+    }
+}
+
 /// The host says that it runs the release. Only a quote makes it so.
-fn claimed(
-    target: &TargetPlan,
-    wanted: &TargetSpec,
-    facts: &HostFacts,
-    generation: Generation,
-    now: Timestamp,
-) -> Standing {
-    if !claims(wanted, facts) {
+fn claimed(look: Look<'_>, generation: Generation) -> Standing {
+    if !claims(look) {
         let text = "the host says it is done and runs something else";
         return (TargetState::Unconfirmed { generation }, reason(Owner::Operator, text));
     }
-    if confirms(wanted, facts, Some(generation)) {
+    if confirms(look, Some(generation)) {
         return (TargetState::Committed, reason(Owner::Nobody, "confirmed by a quote"));
     }
-    let unconfirmed = was(target, |state| matches!(state, TargetState::Unconfirmed { .. }));
-    let confirming = was(target, |state| matches!(state, TargetState::Confirming { .. }));
-    if unconfirmed || (confirming && late(target, CONFIRM_WITHIN, now)) {
+    let unconfirmed = is(look, |state| matches!(state, TargetState::Unconfirmed { .. }));
+    let confirming = is(look, |state| matches!(state, TargetState::Confirming { .. }));
+    if unconfirmed || (confirming && late(look, CONFIRM_WITHIN)) {
         let text = "the host says it runs the release, and no quote confirmed it in 5 minutes";
         return (TargetState::Unconfirmed { generation }, reason(Owner::Operator, text));
     }
@@ -122,53 +129,63 @@ fn claimed(
 }
 
 /// Something newer than this rollout was asked of the host.
-fn superseded(wanted: &TargetSpec, facts: &HostFacts, generation: Generation) -> Standing {
-    if claims(wanted, facts) && confirms(wanted, facts, Some(generation)) {
+fn superseded(look: Look<'_>, generation: Generation) -> Standing {
+    if claims(look) && confirms(look, Some(generation)) {
         return (TargetState::Committed, reason(Owner::Nobody, "confirmed by a quote"));
     }
     (TargetState::Skipped, reason(Owner::Nobody, "superseded by a newer desired state"))
 }
 
-fn withdrawn(target: &TargetPlan, wanted: &TargetSpec, facts: &HostFacts, generation: Generation) -> Standing {
-    match facts.host.observed.as_ref() {
+fn withdrawn(look: Look<'_>, generation: Generation) -> Standing {
+    match look.facts.host.observed.as_ref() {
         Some(report) if report.generation >= Some(generation) => match report.phase {
             // It was quicker than the withdrawal.
-            _ if claims(wanted, facts) => {
+            _ if claims(look) => {
                 (TargetState::Confirming { generation }, reason(Owner::Controller, "waits for a quote"))
             }
-            UpdatePhase::RolledBack => (TargetState::RolledBack, reason(Owner::Operator, &report.detail)),
-            UpdatePhase::SafeHold => (TargetState::SafeHold, reason(Owner::Operator, &report.detail)),
+            UpdatePhase::SafeHold => (TargetState::SafeHold, reason(Owner::Operator, words(report))),
             _ => (TargetState::Pending, not_started()),
         },
-        _ => (target.state, target.reason.clone()),
+        _ => unchanged(look),
     }
 }
 
+fn unchanged(look: Look<'_>) -> Standing {
+    (look.target.state, look.target.reason.clone())
+}
+
 fn lost(generation: Generation) -> Standing {
-    (TargetState::Lost { generation }, reason(Owner::Host, "silent for 20 minutes after it was started"))
+    let text = "silent for 20 minutes after it was started";
+    (TargetState::Lost { generation, how: Loss::Silent }, reason(Owner::Host, text))
 }
 
-fn is_dark(target: &TargetPlan, facts: &HostFacts, now: Timestamp) -> bool {
-    facts.contact == Contact::Silent && now.since(facts.heard_after(target.since)) >= DARK_AFTER
+fn is_dark(look: Look<'_>) -> bool {
+    let Look { target, facts, listening_since, now, .. } = look;
+    let heard = facts.host.last_seen.map_or(target.since, |seen| seen.max(target.since)).max(listening_since);
+    facts.contact == Contact::Silent && now.since(heard) >= DARK_AFTER
 }
 
-fn late(target: &TargetPlan, limit: Duration, now: Timestamp) -> bool {
-    now.since(target.since) >= limit
+fn is_late(look: Look<'_>) -> bool {
+    is(look, |state| matches!(state, TargetState::Lost { how: Loss::Late, .. }))
 }
 
-fn was(target: &TargetPlan, state: fn(&TargetState) -> bool) -> bool {
-    state(&target.state)
+fn late(look: Look<'_>, limit: Duration) -> bool {
+    look.now.since(look.target.since) >= limit
 }
 
-fn claims(wanted: &TargetSpec, facts: &HostFacts) -> bool {
-    facts.host.observed.as_ref().is_some_and(|report| report.running == Some(wanted.release.digest))
+fn is(look: Look<'_>, state: fn(&TargetState) -> bool) -> bool {
+    state(&look.target.state)
 }
 
-/// A quote was made over this release, at this generation or a later one.
-fn confirms(wanted: &TargetSpec, facts: &HostFacts, generation: Option<Generation>) -> bool {
-    facts
-        .host
-        .confirmed
-        .as_ref()
-        .is_some_and(|confirmed| confirmed.running == Some(wanted.release.digest) && confirmed.generation >= generation)
+fn claims(look: Look<'_>) -> bool {
+    let wanted = Some(look.wanted.release.digest);
+    look.facts.host.observed.as_ref().is_some_and(|report| report.running == wanted)
+}
+
+/// A quote was made over this release, at this generation or a later one, by a host that is trusted.
+fn confirms(look: Look<'_>, generation: Option<Generation>) -> bool {
+    let host = &look.facts.host;
+    let wanted = Some(look.wanted.release.digest);
+    let confirmed = |known: &Confirmed| known.running == wanted && known.generation >= generation;
+    host.trust.admits_work() && host.confirmed.as_ref().is_some_and(confirmed)
 }

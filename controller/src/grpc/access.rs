@@ -46,7 +46,7 @@ pub fn admits(path: &str) -> Option<Admit> {
     };
     #[expect(clippy::match_same_arms, reason = "a table reads by service, not by role")]
     let admit = match (service, method) {
-        ("AgentSession", "Connect") => Admit::Hosts,
+        ("AgentSession", "Connect" | "Archive") => Admit::Hosts,
         ("Blobs", "Get" | "Stat" | "Put") => Admit::HostsAnd(RUNNERS),
         ("Hosts", "List" | "Show") | ("Exports" | "Audit" | "Releases", "List") => Admit::Operators(EVERYONE),
         ("Hosts", "Ping") => Admit::Operators(RUNNERS),

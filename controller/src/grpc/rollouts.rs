@@ -96,11 +96,12 @@ impl Rollouts for RolloutsService {
         let actor = access::principal(&request)?.actor();
         let v1::RolloutActionRequest { id, reason, .. } = request.into_inner();
         let original = record(&self.0, parse(&id)?).await?;
-        if !state_of(&original).is_terminal() {
+        // First what may be impossible: if nobody has to go back, nothing is aborted either.
+        let back = create::back(&self.0, &actor, &original).await?;
+        if !state_of(&original).is_terminal() && state_of(&original) != RolloutState::Aborting {
             self.change(original.spec.id, &actor, "rollout.abort", &reason, abort).await?;
         }
-        let id = create::back(&self.0, &actor, &original.spec).await?;
-        self.change(id, &actor, "rollout.rollback", &reason, start).await
+        self.change(back, &actor, "rollout.rollback", &reason, start).await
     }
 }
 

@@ -40,4 +40,12 @@ impl AgentSession for SessionService {
         drop(tokio::spawn(session.run(request.into_inner())));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
+
+    async fn archive(&self, request: Request<v1::ExportResult>) -> Result<Response<v1::ArchiveResponse>, Status> {
+        let Principal::Host(host) = access::principal(&request)? else {
+            return Err(Fault::new(Code::RoleMissing, "only hosts archive exports").into());
+        };
+        outcome::archive(&self.0, &host, request.into_inner()).await?;
+        Ok(Response::new(v1::ArchiveResponse {}))
+    }
 }

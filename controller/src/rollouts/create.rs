@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use flota_model::host::Host;
 use flota_model::release::{Release, ReleaseRef};
-use flota_model::rollout::{IntentVerb, RolloutIntent, RolloutSpec, TargetSpec};
+use flota_model::rollout::{IntentVerb, RolloutIntent, RolloutSpec, TargetSpec, TargetState};
 use flota_model::update::Direction;
 use flota_model::{Digest, HostId, RolloutId};
 use flota_planner::{WaveSizes, assign_waves};
 use flota_proto::v1;
+use flota_store::RolloutRecord;
 use serde_json::json;
 
 use crate::core::Core;
@@ -63,31 +64,25 @@ pub async fn forward(core: &Core, actor: &str, request: &v1::CreateRolloutReques
     enter(core, actor, draft).await
 }
 
-/// A rollout that takes every host that runs what `original` brought back to what it ran before.
-pub async fn back(core: &Core, actor: &str, original: &RolloutSpec) -> Result<RolloutId, Fault> {
-    let hosts = core.store.hosts().await?;
-    let changed = |host: &Host| {
-        let target = original.targets.get(&host.id)?;
-        let runs = host.observed.as_ref().and_then(|report| report.running);
-        let previous = target.previous.clone().filter(|previous| previous.digest != target.release.digest)?;
-        (runs == Some(target.release.digest)).then(|| {
-            (
-                host.id.clone(),
-                TargetSpec {
-                    name: host.name.clone(),
-                    wave: 0,
-                    release: previous,
-                    previous: Some(target.release.clone()),
-                },
-            )
+/// A rollout that takes every host that `record` has started back to what it ran before. Hosts that went back by
+/// themselves are in it too: the planner sees that they are where they should be.
+pub async fn back(core: &Core, actor: &str, record: &RolloutRecord) -> Result<RolloutId, Fault> {
+    let original = &record.spec;
+    let planned =
+        |host: &HostId| record.plan.as_ref().and_then(|(_, plan)| plan.targets.get(host)).map(|target| target.state);
+    let was_started =
+        |host: &HostId| planned(host).is_some_and(|state| !state.is_waiting() && state != TargetState::Skipped);
+    let started = original.targets.iter().filter(|(host, _)| was_started(host));
+    let targets: BTreeMap<HostId, TargetSpec> = started
+        .filter_map(|(host, target)| {
+            let previous = target.previous.clone().filter(|previous| previous.digest != target.release.digest)?;
+            let release = target.release.clone();
+            let back = TargetSpec { name: target.name.clone(), wave: 0, release: previous, previous: Some(release) };
+            Some((host.clone(), back))
         })
-    };
-    let targets: BTreeMap<HostId, TargetSpec> = hosts.iter().filter_map(changed).collect();
+        .collect();
     let Some(release) = commonest(&targets) else {
-        let sentence = format!(
-            "no host runs {} from {} with a known release to go back to",
-            original.release.version, original.id
-        );
+        let sentence = format!("{} has started no host with a known release to go back to", original.id);
         return Err(Fault::new(Code::WrongState, sentence).fix(format!("flota rollout explain {}", original.id)));
     };
     let all = u32::try_from(targets.len()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);

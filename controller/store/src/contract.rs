@@ -40,6 +40,7 @@ macro_rules! contract_suite {
                 a_token_that_is_not_open_admits_nobody,
                 one_token_admits_one_of_two_hosts_at_once,
                 the_same_tpm_is_renewed,
+                a_token_for_another_host_renews_nobody,
                 a_renewal_forgets_what_the_host_said,
                 a_renewal_lifts_no_quarantine,
                 an_id_of_another_tpm_is_refused,

@@ -135,7 +135,7 @@ pub enum EnrolOutcome {
     TokenNotUsable(TokenState),
     /// Nothing changed: no such token.
     NoSuchToken,
-    /// Nothing changed: another TPM has this host's id or name.
+    /// Nothing changed: another TPM has this host's id or name, or the token was made for another name than this host's.
     NameTaken {
         /// The name that is taken.
         name: HostName,

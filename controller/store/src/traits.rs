@@ -76,7 +76,8 @@ pub trait HostStore: Send + Sync {
     /// Its keys and the end of its certificate.
     async fn host_keys(&self, id: &HostId) -> Result<Option<(HostKeys, Timestamp)>, StoreError>;
 
-    /// Notes a new session: agent version, and that it was seen.
+    /// Notes a new session: agent version, and that it was seen. Reports count anew from one: an agent that lost its
+    /// journal must be believed again.
     async fn connected(&self, id: &HostId, agent_version: &str, at: Timestamp) -> Result<(), StoreError>;
 
     /// Notes that hosts were heard of; many at once, one transaction, no audit.

@@ -11,6 +11,21 @@ use tokio_util::task::TaskTracker;
 /// transaction, shorter than systemd's patience (90 s).
 pub const GRACE: Duration = Duration::from_secs(10);
 
+/// Stops everything when it is dropped, however its task ended: a panic counts as well.
+struct Vital {
+    name: &'static str,
+    soft: CancellationToken,
+}
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if !self.soft.is_cancelled() {
+            tracing::error!(task = self.name, "a vital task ended; stopping");
+            self.soft.cancel();
+        }
+    }
+}
+
 /// Spawns the tasks of a process and ends them together.
 #[derive(Debug, Clone, Default)]
 pub struct Lifecycle {
@@ -42,13 +57,10 @@ impl Lifecycle {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let soft = self.soft.clone();
+        let vital = Vital { name, soft: self.soft.clone() };
         drop(self.tracker.spawn(async move {
+            let _vital = vital;
             task.await;
-            if !soft.is_cancelled() {
-                tracing::error!(task = name, "a vital task ended; stopping");
-                soft.cancel();
-            }
         }));
     }
 

@@ -243,10 +243,12 @@ pub enum TargetState {
     RolledBack,
     /// Terminal: neither release is healthy on it.
     SafeHold,
-    /// Silent for too long after it was started. Counts as a failure until it is seen again.
+    /// Silent, or without progress, for too long after it was started. Counts as a failure until it ends.
     Lost {
         /// The generation it was started with.
         generation: Generation,
+        /// How it was lost.
+        how: Loss,
     },
     /// The host says it runs the release and no quote confirmed it in time.
     Unconfirmed {
@@ -307,11 +309,21 @@ impl TargetState {
             | Self::Applying { generation }
             | Self::Confirming { generation }
             | Self::Withdrawing { generation }
-            | Self::Lost { generation }
+            | Self::Lost { generation, how: _ }
             | Self::Unconfirmed { generation } => Some(generation),
             _ => None,
         }
     }
+}
+
+/// How a started host was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Loss {
+    /// It says nothing. Mended as soon as it is heard again.
+    Silent,
+    /// It speaks and gets nowhere. Mended only by an end of its update.
+    Late,
 }
 
 /// Why a target is where it is: a sentence, and whose move it is.
@@ -363,7 +375,7 @@ mod tests {
 
     #[test]
     fn a_lost_host_is_a_failure_and_keeps_its_slot() {
-        let lost = TargetState::Lost { generation: Generation::FIRST };
+        let lost = TargetState::Lost { generation: Generation::FIRST, how: Loss::Silent };
         assert!(lost.is_failure() && lost.is_in_flight());
     }
 

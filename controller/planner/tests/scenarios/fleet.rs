@@ -17,6 +17,7 @@ pub(crate) struct Fleet {
     pub spec: RolloutSpec,
     pub intent: RolloutIntent,
     now: Timestamp,
+    listening_since: Timestamp,
     plan: Option<RolloutPlan>,
     hosts: Vec<HostFacts>,
 }
@@ -52,6 +53,7 @@ impl Fleet {
             spec,
             intent: RolloutIntent { verb: IntentVerb::Run, accepted_failures: 0 },
             now: Timestamp::from_micros(0),
+            listening_since: Timestamp::from_micros(0),
             plan: None,
             hosts: ids.into_iter().enumerate().map(|(index, id)| facts(index, id)).collect(),
         }
@@ -71,7 +73,7 @@ impl Fleet {
     }
 
     fn planned(&self) -> Planned {
-        let fleet = FleetSnapshot::new(self.hosts.iter().cloned());
+        let fleet = FleetSnapshot::new(self.hosts.iter().cloned(), self.listening_since);
         let parent = self.plan.as_ref().map(|plan| (PlanId(Digest::of(&plan.revision.to_be_bytes())), plan));
         plan(PlanInput { spec: &self.spec, intent: self.intent, parent, fleet: &fleet, now: self.now })
     }
@@ -125,6 +127,10 @@ impl Fleet {
         for facts in self.hosts.iter_mut().filter(|facts| facts.contact == Contact::Connected) {
             facts.host.last_seen = Some(self.now);
         }
+    }
+
+    pub(crate) fn controller_starts(&mut self) {
+        self.listening_since = self.now;
     }
 
     pub(crate) fn succeed(&mut self, index: usize) {

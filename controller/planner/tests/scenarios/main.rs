@@ -3,6 +3,7 @@
 
 mod fleet;
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fleet::Fleet;
@@ -50,8 +51,91 @@ fn accepting_the_failure_lets_it_go_on_and_end_with_exceptions() {
     fleet.plan();
     fleet.intent.accepted_failures = 1;
     fleet.plan();
-    assert_eq!(fleet.state(), RolloutState::Running, "nobody of the canary succeeded, so it waits");
-    assert!(fleet.started().is_empty(), "no data is not success");
+    assert_eq!(fleet.started(), [1, 2], "a person accepted that the canary says nothing");
+    fleet.succeed(1);
+    fleet.succeed(2);
+    fleet.plan();
+    assert_eq!(fleet.state(), RolloutState::SucceededWithExceptions);
+}
+
+#[test]
+fn a_wave_in_which_nobody_succeeds_halts_it_below_the_limit_too() {
+    let mut fleet = Fleet::new(3, 1, 2);
+    fleet.spec.max_failures = NonZeroU32::new(2).unwrap();
+    fleet.plan();
+    fleet.fail(0, UpdatePhase::Refused, "no space");
+    fleet.plan();
+    assert_eq!(fleet.state(), RolloutState::Halted, "no data is not success");
+    assert_eq!(fleet.never_asked(), [1, 2]);
+    fleet.plan_is_a_fixed_point();
+}
+
+#[test]
+fn a_failure_without_words_still_has_a_reason() {
+    let mut fleet = Fleet::new(2, 1, 1);
+    fleet.plan();
+    fleet.fail(0, UpdatePhase::SafeHold, "");
+    fleet.plan();
+    assert!(fleet.reason(0).contains("the host gave no reason"), "{}", fleet.reason(0));
+    assert_eq!(fleet.state(), RolloutState::Halted);
+}
+
+#[test]
+fn a_quote_of_a_host_that_is_not_trusted_confirms_nothing() {
+    let mut fleet = Fleet::new(2, 1, 1);
+    fleet.plan();
+    fleet.trust(0, Trust::Drifted);
+    fleet.succeed(0);
+    fleet.plan();
+    assert!(matches!(fleet.target(0), TargetState::Confirming { .. }));
+    assert_eq!(fleet.never_asked(), [1]);
+}
+
+#[test]
+fn a_host_that_gets_nowhere_stays_lost_until_it_ends() {
+    let mut fleet = Fleet::new(2, 1, 1);
+    fleet.plan();
+    fleet.work(0, UpdatePhase::Downloading);
+    fleet.plan();
+    fleet.later(flota_planner::APPLY_WITHIN);
+    fleet.plan();
+    assert_eq!(fleet.state(), RolloutState::Halted);
+    fleet.plan_is_a_fixed_point();
+    fleet.work(0, UpdatePhase::Probation);
+    fleet.plan();
+    assert_eq!(fleet.state(), RolloutState::Halted, "progress is not success");
+    fleet.succeed(0);
+    fleet.plan();
+    assert_eq!(fleet.state(), RolloutState::Running);
+}
+
+#[test]
+fn silence_before_the_controller_listened_says_nothing() {
+    let mut fleet = Fleet::new(2, 1, 1);
+    fleet.plan();
+    fleet.silence(0);
+    fleet.later(flota_planner::DARK_AFTER);
+    fleet.controller_starts();
+    fleet.plan();
+    assert_eq!(fleet.state(), RolloutState::Running);
+    fleet.later(flota_planner::DARK_AFTER);
+    fleet.plan();
+    assert_eq!(fleet.state(), RolloutState::Halted);
+}
+
+#[test]
+fn an_abort_takes_back_what_is_not_armed_yet() {
+    let mut fleet = Fleet::new(1, 1, 1);
+    fleet.plan();
+    fleet.work(0, UpdatePhase::Downloading);
+    fleet.plan();
+    fleet.intent.verb = IntentVerb::Abort;
+    fleet.plan();
+    assert!(fleet.wants_to_stay(0));
+    fleet.hear_withdrawal(0);
+    fleet.plan();
+    assert_eq!(fleet.state(), RolloutState::Aborted);
+    assert_eq!(fleet.target(0), TargetState::Skipped);
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub(super) fn offer(task: &Task, deadline_seconds: u32) -> v1::TaskOffer {
     v1::TaskOffer { id: task.id.to_string(), deadline_seconds, kind: Some(kind) }
 }
 
-/// Stores a task's result. A result without a task is an export that the agent made before an update.
+/// Stores a task's result.
 pub(super) async fn store(core: &Core, host: &HostId, message: v1::TaskResult) -> Result<(), Fault> {
     let v1::TaskResult { id, ok, detail, result } = message;
     let detail: String = detail.chars().take(MAX_DETAIL_CHARS).collect();
@@ -38,15 +38,6 @@ pub(super) async fn store(core: &Core, host: &HostId, message: v1::TaskResult) -
         Some(Outcome::Health(found)) => (None, Some(health(core, host, found)?)),
         None => (None, None),
     };
-    if id.is_empty() {
-        let Some(export) = export else {
-            return Err(Fault::new(Code::BadRequest, "a result without a task must be an export"));
-        };
-        let details = json!({ "export": export.id, "blob": export.blob, "rollout": export.rollout });
-        let audit = core.audit_host(host, "host.export", &export.status, &details);
-        core.store.add_export(&export, &audit).await?;
-        return Ok(());
-    }
     let id: TaskId = id.parse().map_err(Fault::bad)?;
     let task = core.store.tasks(std::slice::from_ref(&id)).await?.into_iter().next();
     let reason = task.as_ref().map(|task| match &task.kind {
@@ -64,6 +55,16 @@ pub(super) async fn store(core: &Core, host: &HostId, message: v1::TaskResult) -
     let finished = FinishedTask { state, detail, export, health, at: core.now() };
     // Repeated results and results of tasks that expired meanwhile change nothing.
     let _outcome = core.store.finish_task(host, &id, &finished, &audit).await?;
+    Ok(())
+}
+
+/// Stores an export that the host made before an update.
+pub(super) async fn archive(core: &Core, host: &HostId, made: v1::ExportResult) -> Result<(), Fault> {
+    let export = export(core, host, made).await?;
+    let details = json!({ "export": export.id, "blob": export.blob, "rollout": export.rollout });
+    let audit = core.audit_host(host, "host.export", &export.status, &details);
+    // False when this very export is there already: the host asked again after a crash or a lost answer.
+    let _new = core.store.add_export(&export, &audit).await?;
     Ok(())
 }
 

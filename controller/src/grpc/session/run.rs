@@ -53,6 +53,15 @@ struct Challenge {
     expires: Instant,
 }
 
+/// However it ended: a host whose session panicked must not look connected for ever.
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.core.sessions.leave(&self.registration);
+        self.core.sessions.note_seen(&self.host, self.core.now());
+        self.core.fleet_changed.notify_one();
+    }
+}
+
 /// Why a session ends.
 enum End {
     /// The stream was closed by the host or by the network.
@@ -93,11 +102,7 @@ impl Session {
     }
 
     pub(super) async fn run(mut self, mut up: Streaming<v1::AgentMessage>) {
-        let end = self.serve(&mut up).await;
-        self.core.sessions.leave(&self.registration);
-        self.core.sessions.note_seen(&self.host, self.core.now());
-        self.core.fleet_changed.notify_one();
-        match end {
+        match self.serve(&mut up).await {
             End::Closed => tracing::info!(host.id = %self.host, "session ended"),
             End::Behind => tracing::warn!(host.id = %self.host, "session ended: the host does not keep up"),
             End::Refused(fault) => {

@@ -40,6 +40,8 @@ impl HostStore for SqliteStore {
         let update = "update host_liveness set agent_version = $2, last_seen = max(coalesce(last_seen, $3), $3) \
                       where host = $1";
         writing.run(sqlx::query(update).bind(id.as_str()).bind(agent_version).bind(at.as_micros())).await?;
+        let recount = "update host_reports set sequence = 0 where host = $1";
+        writing.run(sqlx::query(recount).bind(id.as_str())).await?;
         writing.commit().await
     }
 

@@ -77,7 +77,7 @@ pub async fn one_token_admits_one_of_two_hosts_at_once(store: &dyn Store) {
 /// New keys, same host: name and labels stay what operators know it by.
 pub async fn the_same_tpm_is_renewed(store: &dyn Store) {
     let id = enrolled(store, 1).await;
-    let mut other = token(2, Some("another-name"));
+    let mut other = token(2, None);
     other.labels = flota_model::Labels::default();
     store.create_token(&other, &entry("token.create", "token")).await.unwrap();
     let before = host(store, &id).await;
@@ -92,6 +92,18 @@ pub async fn the_same_tpm_is_renewed(store: &dyn Store) {
     assert_eq!(store.measurements(&id).await.unwrap(), Some(measurements("token 2")));
     let (used, _) = store.token(&token_id(2), second(51)).await.unwrap().unwrap();
     assert_eq!((used.state, used.used_by), (TokenState::Used, Some(id)));
+}
+
+/// A token that was made for one host is not spent on another, whose trust it would reset.
+pub async fn a_token_for_another_host_renews_nobody(store: &dyn Store) {
+    let id = enrolled(store, 1).await;
+    store.create_token(&token(2, Some("another-name")), &entry("token.create", "token")).await.unwrap();
+    let before = host(store, &id).await;
+    let outcome = store.enrol(&enrolment(2, 1), &entry("host.enrol", "host")).await.unwrap();
+    assert_eq!(outcome, EnrolOutcome::NameTaken { name: before.name.clone() });
+    assert_eq!(host(store, &id).await, before);
+    let (token, _) = store.token(&token_id(2), second(2)).await.unwrap().unwrap();
+    assert_eq!(token.state, TokenState::Open);
 }
 
 /// A machine installed anew counts its reports from one again, and nothing confirms what it runs.

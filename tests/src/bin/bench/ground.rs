@@ -2,10 +2,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use flota_tests::Bins;
 use tempfile::TempDir;
+
+/// What a shell makes of a program that SIGINT ended.
+pub(crate) const EXIT_INTERRUPTED: u8 = 130;
+
+/// Whether Ctrl-C was pressed.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Programs and room.
 pub(crate) struct Ground {
@@ -42,6 +49,11 @@ impl Ground {
     }
 }
 
+/// Whether Ctrl-C was pressed: then programs that failed are no news.
+pub(crate) fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
 /// The machine, in a few words.
 pub(crate) fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -55,13 +67,14 @@ fn clean_up_on_interrupt(bins: Bins, folders: [PathBuf; 2]) -> anyhow::Result<()
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     drop(std::thread::spawn(move || {
         if runtime.block_on(tokio::signal::ctrl_c()).is_ok() {
+            INTERRUPTED.store(true, Ordering::Relaxed);
             eprintln!("\ninterrupted; cleaning up");
             for folder in &folders {
                 if let Err(error) = clean_up(&bins, folder) {
                     eprintln!("error: {error:#}");
                 }
             }
-            std::process::exit(130);
+            std::process::exit(EXIT_INTERRUPTED.into());
         }
     }));
     Ok(())
@@ -75,5 +88,11 @@ fn clean_up(bins: &Bins, folder: &Path) -> anyhow::Result<()> {
             flota_swtpm::stop(&host.path().join("tpm"))?;
         }
     }
-    std::fs::remove_dir_all(folder).with_context(|| format!("removing {}", folder.display()))
+    match std::fs::remove_dir_all(folder) {
+        // The bench that was interrupted gives up meanwhile, and removes its folders as well.
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
 }

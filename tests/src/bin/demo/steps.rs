@@ -17,12 +17,13 @@ pub(crate) fn enrol(script: &mut Script, fleet: &mut Fleet) -> anyhow::Result<()
         Ok((format!("{} hosts, one token each", fleet.hosts.len()), ()))
     })?;
     script.step("A used token is refused", || {
-        let token = fleet.token("spare-host")?;
+        let created = fleet.admin.json(&["token", "create"])?;
+        let token = text(&created, "token");
         let (first, second) = (fleet.hosts.first().context("no host")?, fleet.hosts.get(1).context("no host")?);
-        // The first host's TPM is known under another name, so it keeps that one; the token is used up by it.
-        let again = first.enroll(&token)?;
+        // A token without a name enrols a known host again, which keeps its own; the token is used up by that.
+        let again = first.enroll(token)?;
         ensure!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
-        let used = second.enroll(&token)?;
+        let used = second.enroll(token)?;
         ensure!(!used.status.success(), "a token was used twice");
         let words = String::from_utf8_lossy(&used.stderr).into_owned();
         ensure!(words.contains("FLT-0401"), "an unexpected refusal: {words}");

@@ -22,6 +22,10 @@ pub(super) async fn admit(
         if key != enrolment.keys.ek_spki_sha256.to_string() {
             return Ok(EnrolOutcome::NameTaken { name });
         }
+        // A token that was made for another host is not spent on this one.
+        if token.host_name.as_ref().is_some_and(|meant| *meant != name) {
+            return Ok(EnrolOutcome::NameTaken { name });
+        }
         renew(writing, enrolment).await?;
         return Ok(EnrolOutcome::Renewed { name });
     }
@@ -53,13 +57,16 @@ async fn enter(
 }
 
 /// The machine may have been installed anew: what it said and what a quote confirmed of it no longer hold, and its
-/// reports may count from one again. A quarantine stays, since whoever made the token may not know of it.
+/// reports may count from one again. What was wanted of it goes too: an old release must not be installed outside of any
+/// rollout. A quarantine stays, since whoever made the token may not know of it.
 async fn renew(writing: &mut Writing, enrolment: &Enrolment) -> Result<(), StoreError> {
     let host = enrolment.host.as_str();
-    let reset = "update hosts set trust = 'pending', trust_reason = '' where id = $1 and trust <> 'quarantined'";
+    let reset = "update hosts set trust = 'pending', trust_reason = '' \
+                 where id = $1 and trust not in ('quarantined', 'retired')";
     writing.run(sqlx::query(reset).bind(host)).await?;
     writing.run(sqlx::query("delete from host_reports where host = $1").bind(host)).await?;
     writing.run(sqlx::query("delete from host_confirmed where host = $1").bind(host)).await?;
+    writing.run(sqlx::query("delete from host_desired where host = $1").bind(host)).await?;
     put_evidence(writing, enrolment).await
 }
 
