@@ -36,6 +36,7 @@ const NEEDS: [Need; 8] = [
     Need { package: "swtpm", reason: "the TPM of hosts in demo and tests", probe: Probe::Program("swtpm") },
     Need { package: "swtpm-tools", reason: "manufactures those TPMs", probe: Probe::Program("swtpm_setup") },
     Need { package: "procps", reason: "tests stop processes with kill", probe: Probe::Program("kill") },
+    Need { package: "curl", reason: "the demo gives the simulated exchange its orders with it", probe: Probe::Program("curl") },
     Need { package: "python3", reason: "tests compare canonical JSON with it", probe: Probe::Program("python3") },
 ];
 
