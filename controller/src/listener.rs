@@ -13,7 +13,7 @@ use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,11 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 const HANDSHAKES: usize = 512;
 /// Connections that wait for tonic to take them.
 const ACCEPTED: usize = 64;
+/// Connections open at once on the Enrollment listener, whose peers nobody knows: file descriptors are shared with the
+/// fleet's, which must not run out.
+pub const ENROLLMENT_CONNECTIONS: usize = 512;
+/// Connections open at once on the Fleet listener: ten thousand hosts, and room for transfers and operators.
+pub const FLEET_CONNECTIONS: usize = 16_384;
 
 /// Whether the listener asks for a client certificate. There is no "optional": CVE-2026-1709 is what comes of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,12 +106,19 @@ pub async fn accept(
     listener: TcpListener,
     config: Arc<ServerConfig>,
     connections: mpsc::Sender<io::Result<Connection>>,
+    limit: usize,
     stopping: CancellationToken,
 ) {
     let acceptor = TlsAcceptor::from(config);
     let permits = Arc::new(Semaphore::new(HANDSHAKES));
+    let places = Arc::new(Semaphore::new(limit));
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+        let place = tokio::select! {
+            () = stopping.cancelled() => return,
+            place = Arc::clone(&places).acquire_owned() => place,
+        };
+        let Ok(place) = place else { return };
         let accepted = tokio::select! {
             () = stopping.cancelled() => return,
             accepted = listener.accept() => accepted,
@@ -123,7 +135,7 @@ pub async fn accept(
         let (acceptor, connections) = (acceptor.clone(), connections.clone());
         // Bounded by the permits and by the timeout; it needs no tracking beyond them.
         drop(tokio::spawn(async move {
-            match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(&acceptor, tcp, address)).await {
+            match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(&acceptor, tcp, address, place)).await {
                 Ok(Ok(connection)) => drop(connections.send(Ok(connection)).await),
                 Ok(Err(error)) => tracing::debug!(%address, %error, "handshake failed"),
                 Err(_) => tracing::debug!(%address, "handshake took too long"),
@@ -138,7 +150,12 @@ pub fn channel() -> (mpsc::Sender<io::Result<Connection>>, mpsc::Receiver<io::Re
     mpsc::channel(ACCEPTED)
 }
 
-async fn handshake(acceptor: &TlsAcceptor, tcp: TcpStream, address: SocketAddr) -> io::Result<Connection> {
+async fn handshake(
+    acceptor: &TlsAcceptor,
+    tcp: TcpStream,
+    address: SocketAddr,
+    place: OwnedSemaphorePermit,
+) -> io::Result<Connection> {
     tcp.set_nodelay(true)?;
     let stream = acceptor.accept(tcp).await?;
     let (_, session) = stream.get_ref();
@@ -148,7 +165,8 @@ async fn handshake(acceptor: &TlsAcceptor, tcp: TcpStream, address: SocketAddr) 
         Some(der) => Some(PeerCertificate::read(der).map_err(io::Error::other)?),
         None => None,
     };
-    Ok(Connection { stream, peer: Arc::new(Peer { certificate, exporter, address: address.ip() }) })
+    let peer = Arc::new(Peer { certificate, exporter, address: address.ip() });
+    Ok(Connection { stream, peer, _place: place })
 }
 
 /// A connection after its handshake.
@@ -156,6 +174,8 @@ async fn handshake(acceptor: &TlsAcceptor, tcp: TcpStream, address: SocketAddr) 
 pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Arc<Peer>,
+    /// Given back when the connection ends.
+    _place: OwnedSemaphorePermit,
 }
 
 impl Connected for Connection {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flota_model::{Digest, HostId};
+use flota_model::{Digest, HostId, Timestamp};
 use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
@@ -28,6 +28,8 @@ pub struct PeerCertificate {
     pub identity: Identity,
     /// SubjectPublicKeyInfo, DER: a renewal keeps the key.
     pub public_key: Arc<[u8]>,
+    /// When it ends. The handshake checked it; a connection may outlive it.
+    pub not_after: Timestamp,
 }
 
 /// Whom a certificate names.
@@ -54,6 +56,7 @@ impl PeerCertificate {
             digest: Digest::of(der),
             identity: identity(uri)?,
             public_key: certificate.tbs_certificate.subject_pki.raw.into(),
+            not_after: Timestamp::from_micros(certificate.validity().not_after.timestamp().saturating_mul(1_000_000)),
         })
     }
 }

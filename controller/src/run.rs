@@ -26,13 +26,15 @@ use crate::files::{self, FileError};
 use crate::grpc::access::AccessLayer;
 use crate::grpc::{enrollment_routes, fleet_routes};
 use crate::init::{DATABASE, endpoint};
-use crate::listener::{self, ClientCertificate, Connection, ListenerError};
+use crate::listener::{self, ClientCertificate, Connection, ENROLLMENT_CONNECTIONS, FLEET_CONNECTIONS, ListenerError};
 use crate::sessions::Sessions;
 use crate::settings::{BadSettings, Settings};
 use crate::{rollouts, upkeep};
 
 /// An idle connection is probed this often: a host whose cable was cut is noticed soon.
 const KEEPALIVE: Duration = Duration::from_secs(20);
+/// A connection to the Enrollment listener is ended after this: an enrolment takes seconds.
+const ENROLLMENT_AGE: Duration = Duration::from_mins(2);
 /// Streams that one connection may have open: a session, a transfer, some questions.
 const STREAMS: u32 = 64;
 /// Flow-control windows, in bytes: they bound what a slow receiver can make the controller hold.
@@ -126,11 +128,21 @@ fn serve(
     gate: Gate,
 ) {
     let (sender, connections) = listener::channel();
-    lifecycle.spawn_vital("accept", listener::accept(listener, tls, sender, lifecycle.stopping()));
+    let limit = match gate {
+        Gate::Open => ENROLLMENT_CONNECTIONS,
+        Gate::Table => FLEET_CONNECTIONS,
+    };
+    lifecycle.spawn_vital("accept", listener::accept(listener, tls, sender, limit, lifecycle.stopping()));
     let (stopping, core) = (lifecycle.stopping(), Arc::clone(core));
     lifecycle.spawn_vital("serve", async move {
         let served = match gate {
-            Gate::Open => server().add_routes(routes).serve_with_incoming(incoming(connections, stopping)).await,
+            Gate::Open => {
+                server()
+                    .max_connection_age(ENROLLMENT_AGE)
+                    .add_routes(routes)
+                    .serve_with_incoming(incoming(connections, stopping))
+                    .await
+            }
             Gate::Table => {
                 let server = server().layer(AccessLayer(core));
                 let mut server = server;

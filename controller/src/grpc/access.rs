@@ -155,6 +155,10 @@ async fn authorize(core: &Core, peer: Option<&Peer>, path: &str) -> Result<Princ
             .fix("check the context's certificate, or enrol the host")
     };
     let certificate = peer.and_then(|peer| peer.certificate.as_ref()).ok_or_else(unknown)?;
+    if certificate.not_after <= core.now() {
+        return Err(Fault::new(Code::UnknownCertificate, "the client certificate has expired on this connection")
+            .fix("connect again with a new certificate"));
+    }
     let principal = identify(core, certificate).await?.ok_or_else(unknown)?;
     let admitted = match (admits(path), &principal) {
         (Some(Admit::Hosts | Admit::HostsAnd(_)), Principal::Host(_)) => true,

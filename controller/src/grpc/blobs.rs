@@ -9,9 +9,7 @@ use flota_proto::v1;
 use flota_proto::v1::blobs_server::Blobs;
 use flota_proto::v1::put_blob_request::Part;
 use futures_util::Stream;
-use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::access::{self, Principal};
@@ -21,8 +19,6 @@ use crate::fault::{Code, Fault};
 
 /// Largest export a host may send, in bytes; an audit log of years fits.
 const MAX_EXPORT_BYTES: u64 = 1024 * 1024 * 1024;
-/// Chunks read ahead of a slow receiver.
-const READ_AHEAD: usize = 4;
 
 /// The service.
 pub struct BlobsService(pub Arc<Core>);
@@ -89,26 +85,18 @@ impl Blobs for BlobsService {
     }
 }
 
-fn chunks(mut file: std::fs::File) -> impl Stream<Item = Result<v1::BlobChunk, Status>> {
-    let (sender, receiver) = mpsc::channel(READ_AHEAD);
-    drop(tokio::task::spawn_blocking(move || {
-        loop {
+/// A chunk is read when the receiver takes it: a receiver that stops taking holds no thread.
+fn chunks(file: std::fs::File) -> impl Stream<Item = Result<v1::BlobChunk, Status>> {
+    futures_util::stream::try_unfold(file, |mut file| async move {
+        let read = move || {
             let mut data = vec![0; flota_proto::CHUNK_BYTES];
-            let chunk = match file.read(&mut data) {
-                Ok(0) => return,
-                Ok(read) => {
-                    data.truncate(read);
-                    Ok(v1::BlobChunk { data })
-                }
-                Err(source) => Err(Status::from(Fault::from(BlobError::Io { doing: "reading", source }))),
-            };
-            let failed = chunk.is_err();
-            if sender.blocking_send(chunk).is_err() || failed {
-                return;
-            }
-        }
-    }));
-    ReceiverStream::new(receiver)
+            let length = file.read(&mut data).map_err(|source| BlobError::Io { doing: "reading", source })?;
+            data.truncate(length);
+            Ok((data, file))
+        };
+        let (data, file) = blocking(read).await?;
+        Ok((!data.is_empty()).then_some((v1::BlobChunk { data }, file)))
+    })
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, BlobError> + Send + 'static) -> Result<T, Fault> {

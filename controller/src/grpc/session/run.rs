@@ -119,6 +119,10 @@ impl Session {
         }
         let patience = self.core.settings.heartbeat * MISSED_HEARTBEATS;
         let mut heard = Instant::now();
+        let certificate = self.peer.certificate.as_ref();
+        let lifetime = certificate.map_or(Duration::ZERO, |certificate| certificate.not_after.since(self.core.now()));
+        let certificate_ends = sleep_until(Instant::now() + lifetime);
+        tokio::pin!(certificate_ends);
         loop {
             let timer = self.next_timer().min(heard + patience);
             let step = tokio::select! {
@@ -135,6 +139,10 @@ impl Session {
                     Some(command) => self.obey(command).await,
                     None => Err(End::Closed),
                 },
+                () = &mut certificate_ends => {
+                    let sentence = "the client certificate has ended: connect again with the renewed one";
+                    Err(Fault::new(Code::UnknownCertificate, sentence).into())
+                }
                 () = sleep_until(timer) => {
                     if heard.elapsed() >= patience { Err(End::Behind) } else { self.tick() }
                 }
@@ -172,7 +180,7 @@ impl Session {
             Up::Hello(_) => Err(Fault::new(Code::BadRequest, "a session has one hello").into()),
             Up::Heartbeat(v1::Heartbeat {}) => Ok(()),
             Up::Update(report) => self.report(report).await,
-            Up::TaskResult(result) => Ok(outcome::store(&self.core, &self.host, result).await?),
+            Up::TaskResult(result) => self.task_result(result).await,
             Up::Evidence(evidence) => self.judge(evidence).await,
             Up::Pong(v1::Pong { id }) => {
                 if let Some(answered) = self.pings.remove(&id) {
@@ -182,6 +190,17 @@ impl Session {
                 Ok(())
             }
             Up::Renew(request) => self.renew(&request.csr).await,
+        }
+    }
+
+    /// A result that makes no sense is the host's mistake and ends no session; the task ends at its deadline.
+    async fn task_result(&self, result: v1::TaskResult) -> Result<(), End> {
+        match outcome::store(&self.core, &self.host, result).await {
+            Err(fault) if fault.code == Code::BadRequest => {
+                tracing::warn!(host.id = %self.host, error = %fault, "a task's result was ignored");
+                Ok(())
+            }
+            stored => Ok(stored?),
         }
     }
 
