@@ -65,6 +65,9 @@ async fn no_rpc_of_the_fleet_listener_answers_a_client_without_a_certificate() {
         };
         assert!(is_refused_by_tls(&status), "{rpc}: {status:?}");
     }
+    // The listener is there, and answers those who have one.
+    let health = call(admin_channel(&fleet).await, "/grpc.health.v1.Health/Check").await;
+    assert!(health.is_ok(), "{health:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

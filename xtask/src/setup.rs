@@ -24,7 +24,7 @@ enum Probe {
     Header(&'static str),
 }
 
-const NEEDS: [Need; 8] = [
+const NEEDS: [Need; 9] = [
     Need { package: "gcc", reason: "links, and compiles aws-lc, SQLite and zstd", probe: Probe::Program("cc") },
     Need {
         package: "libc6-dev",
@@ -36,7 +36,11 @@ const NEEDS: [Need; 8] = [
     Need { package: "swtpm", reason: "the TPM of hosts in demo and tests", probe: Probe::Program("swtpm") },
     Need { package: "swtpm-tools", reason: "manufactures those TPMs", probe: Probe::Program("swtpm_setup") },
     Need { package: "procps", reason: "tests stop processes with kill", probe: Probe::Program("kill") },
-    Need { package: "curl", reason: "the demo gives the simulated exchange its orders with it", probe: Probe::Program("curl") },
+    Need {
+        package: "curl",
+        reason: "the demo gives the simulated exchange its orders with it",
+        probe: Probe::Program("curl"),
+    },
     Need { package: "python3", reason: "tests compare canonical JSON with it", probe: Probe::Program("python3") },
 ];
 
