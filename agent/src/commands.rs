@@ -4,13 +4,17 @@
 //! place that reads arguments, the environment and the wall clock.
 
 mod checklist;
+mod completions;
 mod delegate;
 mod environment;
 mod evidence;
 mod export;
 mod health;
+mod lang;
+mod man;
 mod output;
 mod package;
+mod recover;
 mod service;
 mod status;
 
@@ -19,14 +23,21 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use lang::Lang;
 use output::{Answer, Failure};
 
 /// Wrong flags (`EX_USAGE` of sysexits.h): the small numbers are verdicts of the procedures.
 const EXIT_USAGE: u8 = 64;
 
+/// The name of the program.
+const PROGRAM: &str = "flota-agent";
+
 #[derive(Parser)]
-#[command(name = "flota-agent", version, about = "Runs the operations manual of a trading bot on its host")]
+#[command(name = PROGRAM, version, about = "Runs the operations manual of a trading bot on its host")]
 struct Cli {
+    /// Language of what people read [default: that of LC_ALL, LC_MESSAGES or LANG]; JSON and codes have none
+    #[arg(long, global = true, value_enum)]
+    lang: Option<Lang>,
     #[command(subcommand)]
     command: Command,
 }
@@ -47,6 +58,8 @@ enum Command {
     CheckRuntimeHealth(health::Check),
     /// Show the operator's checklist (manual §7); exit 1 while an item is open
     Checklist(checklist::Show),
+    /// Bring an installation back after a disaster (manual §6); exit 1 while a step is open
+    Recover(recover::Recover),
     /// Enrol this host with a token from the controller
     Enroll(service::Enroll),
     /// Run the agent until SIGTERM
@@ -56,6 +69,10 @@ enum Command {
     /// What the agent knows of updates
     #[command(subcommand)]
     Update(UpdateCommand),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+    /// Print the manual page of this program, or write those of all its commands to a folder
+    Man(man::Man),
 }
 
 #[derive(Subcommand)]
@@ -90,10 +107,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 });
         }
     };
-    output::finish(dispatch(cli.command))
+    let lang = cli.lang.unwrap_or_else(|| Lang::of_locale(&environment::variable));
+    output::finish(dispatch(cli.command, lang), lang)
 }
 
-fn dispatch(command: Command) -> Result<Answer, Failure> {
+fn dispatch(command: Command, lang: Lang) -> Result<Answer, Failure> {
     // The daemon tells what it does; the others only what goes wrong beside their answer.
     flota_daemon::logging::init(if matches!(command, Command::Run(_)) { "info" } else { "warn" });
     match command {
@@ -102,12 +120,15 @@ fn dispatch(command: Command) -> Result<Answer, Failure> {
         Command::VerifySecurityBundle(command) => command.run(),
         Command::CheckUpdateIntegrity(command) => Ok(command.run()),
         Command::CheckTpmStatus(command) => command.run(),
-        Command::CheckRuntimeHealth(command) => command.run(),
-        Command::Checklist(command) => command.run(),
+        Command::CheckRuntimeHealth(command) => command.run(lang),
+        Command::Checklist(command) => command.run(lang),
+        Command::Recover(command) => command.run(lang),
         Command::Enroll(command) => command.run(),
         Command::Run(command) => command.run(),
-        Command::Status(command) => command.text(),
+        Command::Status(command) => command.text(lang),
         Command::Update(UpdateCommand::Status(command)) => command.json(),
+        Command::Completions(command) => Ok(command.run()),
+        Command::Man(command) => command.run(),
     }
 }
 

@@ -6,6 +6,7 @@ mod bot;
 mod driver;
 mod effects;
 mod journal;
+mod offline;
 mod slots;
 mod stage;
 #[cfg(test)]
@@ -16,5 +17,6 @@ pub use bot::{BotError, SEARCH_PATH};
 pub use driver::{SpawnError, Updater, UpdaterHandle, WantError};
 pub use effects::ExportMade;
 pub use journal::{Journal, JournalError};
+pub use offline::{Offline, under_way};
 pub use slots::SlotError;
 pub use transfer::{BoxFuture, FolderTransfer, Transfer, TransferError};

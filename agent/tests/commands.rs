@@ -142,7 +142,9 @@ fn an_exchange_that_is_away_is_unavailable() {
 fn checks_are_listed_without_an_exchange_and_delegated_with_every_flag() {
     let root = installation();
     let list = run(root.path(), &[], &["check-runtime-health", "--list-checks"]);
-    assert_eq!((list.code, list.stdout.lines().count()), (0, 5));
+    assert_eq!((list.code, list.stdout.lines().count()), (0, 6));
+    let polish = run(root.path(), &[("LC_ALL", "pl_PL.UTF-8")], &["check-runtime-health", "--list-checks"]);
+    assert!(polish.stdout.contains("time_skew: zegar hosta"), "{}", polish.stdout);
     let delegated = [
         "check-runtime-health",
         "--delegate",
@@ -200,4 +202,55 @@ fn status_is_read_beside_the_agent() {
     assert!(text.stdout.contains("none yet"), "{}", text.stdout);
     let json = run(root.path(), &[], &["update", "status", "--config", "agent.toml"]);
     assert_eq!((json.code, json.json()), (0, Value::Null));
+}
+
+#[test]
+fn an_environment_says_which_exchange_and_how() {
+    let root = installation();
+    let file = "defaults: {environment: paper}\npaper:\n  exchange: binance_spot\n  exchange_manager: {testnet: true}\n  \
+                health_check: {base_url: 'https://127.0.0.1:1'}\n";
+    fs::write(root.path().join("config/environments.yaml"), file).unwrap();
+    let flags = ["check-runtime-health", "--environment-config", "config/environments.yaml", "--check", "dns_tls"];
+    let json = run(root.path(), &[], &[&flags[..], &["--output", "json"]].concat());
+    assert_eq!((json.code, &json.json()["testnet"]), (2, &true.into()), "{}", json.stderr);
+    let polish = run(root.path(), &[("LANG", "pl_PL")], &flags);
+    assert!(polish.stdout.contains("Overall status: unavailable\nTen host nie może"), "{}", polish.stdout);
+    let unknown = run(root.path(), &[], &[&flags[..], &["--environment", "live"]].concat());
+    assert_eq!((unknown.code, unknown.stdout.as_str()), (2, ""));
+    assert!(unknown.stderr.contains("there are paper"), "{}", unknown.stderr);
+}
+
+#[test]
+fn the_checklist_is_a_table_for_people_in_their_language() {
+    let root = installation();
+    let english = run(root.path(), &[], &["checklist", "--output", "text", "--ticket", "OPS-7"]);
+    assert_eq!(english.code, 1);
+    assert!(english.stdout.contains("[x] update recorded in the ticket system"), "{}", english.stdout);
+    assert!(english.stdout.lines().any(|line| line.ends_with("OPS-7")), "{}", english.stdout);
+    assert!(english.stdout.ends_with("Items are open.\n"), "{}", english.stdout);
+    let polish = run(root.path(), &[], &["--lang", "pl", "checklist", "--output", "text"]);
+    assert!(polish.stdout.contains("[ ] HMAC ustawiony w środowisku"), "{}", polish.stdout);
+    let json = run(root.path(), &[("LANG", "pl_PL.UTF-8")], &["checklist"]);
+    assert_eq!(json.json()["items"][5]["status"], "done");
+}
+
+#[test]
+fn reasons_on_stderr_begin_in_the_readers_language() {
+    let root = installation();
+    let polish = run(root.path(), &[("LC_MESSAGES", "pl_PL")], &["export-security-bundle"]);
+    assert!(polish.stderr.starts_with("flota-agent: brak wyniku: BOT_CORE_SECURITY_AUDIT_KEY"), "{}", polish.stderr);
+}
+
+#[test]
+fn completions_and_manual_pages_come_from_the_command_line_itself() {
+    let root = installation();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = run(root.path(), &[], &["completions", shell]);
+        assert!(script.code == 0 && script.stdout.contains("export-security-bundle"), "{shell}");
+    }
+    let page = run(root.path(), &[], &["man"]);
+    assert!(page.code == 0 && page.stdout.contains(".TH"), "{}", page.stdout);
+    let pages = run(root.path(), &[], &["man", "--dir", "man1"]);
+    assert_eq!(pages.code, 0, "{}", pages.stderr);
+    assert!(root.path().join("man1/flota-agent-recover.1").is_file(), "{}", pages.stdout);
 }

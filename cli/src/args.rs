@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flota_model::Selector;
 
-use crate::commands::{attest, audit, context, export, health, help, host, release, rollout, token};
+use crate::commands::{attest, audit, context, export, health, help, host, package, release, rollout, token};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Format;
@@ -98,6 +98,9 @@ pub(crate) enum Command {
     /// Proof by TPM of what hosts run (manual section 3)
     #[command(subcommand)]
     Attest(attest::AttestCommand),
+    /// Update packages on this machine, without a controller (manual section 2)
+    #[command(subcommand)]
+    Package(package::PackageCommand),
     /// Packages that were checked and published (manual section 2)
     #[command(subcommand)]
     Release(release::ReleaseCommand),

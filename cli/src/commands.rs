@@ -12,6 +12,7 @@ pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod help;
 pub(crate) mod host;
+pub(crate) mod package;
 pub(crate) mod release;
 pub(crate) mod rollout;
 pub(crate) mod token;
@@ -30,6 +31,7 @@ pub(crate) async fn run(invocation: &Invocation, command: Command) -> Result<Exi
         Command::Export(command) => export::run(invocation, command).await,
         Command::Health(command) => health::run(invocation, command).await,
         Command::Attest(command) => attest::run(invocation, command).await,
+        Command::Package(command) => package::run(invocation, command).await,
         Command::Release(command) => release::run(invocation, command).await,
         Command::Rollout(command) => rollout::run(invocation, command).await,
         Command::Audit(command) => audit::run(invocation, command).await,

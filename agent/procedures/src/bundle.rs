@@ -2,9 +2,11 @@
 //!
 //! The logs may be many gigabytes long and are being written meanwhile. Each is read once, as far as it reached when it
 //! was opened, in bounded memory: canonical JSON has sorted keys, so the file is written in that order and the HMAC
-//! runs along.
+//! runs along. Of a log whose end alone is taken, the lines that an earlier export counted are not counted again.
 
+mod count;
 mod entries;
+mod ledger;
 mod lines;
 mod report;
 mod sealed;
@@ -27,11 +29,13 @@ use flota_seal::signature::{Algorithm, Signer};
 use jiff::Timestamp;
 
 pub use report::{ExportReport, FileReport, FileState, Role, Status};
+pub use tail::MAX_TAIL_LINES;
 pub use verdict::{InvalidBundle, MAX_BUNDLE_LEN, Verdict, verify};
 
 use crate::durable::{AtomicFile, WriteError};
 use crate::iso_time;
 use entries::Entries;
+use ledger::Ledger;
 use sealed::SealedWriter;
 use source::Source;
 
@@ -60,7 +64,8 @@ pub struct ExportRequest {
     pub output: PathBuf,
     /// Facts to sign along, such as the number of the incident.
     pub metadata: Metadata,
-    /// Lines of each log's end; a log's end is also bounded in bytes, see [`FileState::Partial`].
+    /// Lines of each log's end, [`MAX_TAIL_LINES`] at most; a log's end is also bounded in bytes, see
+    /// [`FileState::Partial`].
     pub tail_lines: usize,
 }
 
@@ -164,6 +169,8 @@ impl From<BTreeMap<String, Json>> for Metadata {
 ///
 /// It appears whole or not at all, with mode 0600, and two exports into one folder never replace each other, not even
 /// within a second. Logs that are missing are empty; logs that cannot be read make the report [`Status::Partial`].
+///
+/// How far large logs were counted is kept in `var/flota/` below the root, for the next export to go on from there.
 pub fn export(
     request: &ExportRequest,
     now: Timestamp,
@@ -204,6 +211,7 @@ struct Export {
     output: Output,
     generated_at: String,
     files: Vec<FileReport>,
+    notes: Vec<String>,
 }
 
 impl Export {
@@ -214,7 +222,7 @@ impl Export {
         let path = file.path().to_owned();
         let out = SealedWriter::begin(file, Signer::new(Algorithm::HmacSha256, key))
             .map_err(|source| WriteError::Write { path, source })?;
-        Ok(Self { out, output, generated_at: iso_time::format(now), files: Vec::new() })
+        Ok(Self { out, output, generated_at: iso_time::format(now), files: Vec::new(), notes: Vec::new() })
     }
 
     fn member_entries(&mut self, role: Role, root: &Path, path: &Path) -> Result<(), ExportError> {
@@ -263,12 +271,14 @@ impl Export {
         // A log that is named twice is one member, as in the bot's dictionary.
         let named: BTreeMap<String, PathBuf> =
             paths.into_iter().map(|path| (source::name(&request.root, &path), path)).collect();
+        let mut ledger = Ledger::open(&request.root);
         self.write(|out| out.begin_object("logs"))?;
         for (name, path) in named {
-            let (end, state) = tail::read(&request.root.join(&path), request.tail_lines);
+            let (end, state) = tail::read(&request.root.join(&path), request.tail_lines, &mut ledger);
             self.write(|out| out.member(&name, &end))?;
             self.files.push(FileReport { role: Role::Log, path, state });
         }
+        self.notes = ledger.close();
         self.write(SealedWriter::end)
     }
 
@@ -281,7 +291,8 @@ impl Export {
         let failed = |source| WriteError::Write { path: self.output.candidate(1), source };
         let (file, signature) = self.out.finish(key_id).map_err(failed)?;
         let bundle_path = self.output.commit(file)?;
-        Ok(ExportReport { bundle_path, generated_at: self.generated_at, signature, files: self.files })
+        let Self { generated_at, files, notes, .. } = self;
+        Ok(ExportReport { bundle_path, generated_at, signature, files, notes })
     }
 
     fn write(

@@ -3,8 +3,10 @@
 //! Whatever is wrong becomes a finding in the report, never an error: a runbook needs a status in every case. The bot's script says
 //! `ok` for evidence that proves nothing; here `ok` needs a verified signature, unexpired evidence and a full fingerprint match.
 
+mod codes;
 mod document;
 mod keyring;
+mod licensed;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -18,11 +20,12 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use document::{Evidence, EvidenceError};
 pub use keyring::{Keyring, KeyringError};
-pub use report::{EvidenceReport, EvidenceStatus, Finding, Gravity};
+pub use report::{EvidenceReport, EvidenceStatus, Finding, Gravity, Trust};
 
 use crate::causes;
-use crate::licence::{self, LicenceKeys};
-use report::codes;
+use crate::licence::revocation::SignatureDemand;
+use crate::licence::{HmacKeys, LicenceKeys};
+use licensed::Licensed;
 
 /// Largest evidence or keyring file, in bytes; real ones have a few kilobytes.
 pub const MAX_EVIDENCE_BYTES: u64 = 1 << 20;
@@ -43,49 +46,95 @@ pub struct EvidenceRequest<'a> {
     pub licence: Option<&'a Path>,
     /// Keys to prove the licence with. Without them, the report warns that nothing proves it.
     pub licence_keys: Option<&'a LicenceKeys>,
+    /// The issuer's list of revoked licences.
+    pub revocations: Option<RevocationCheck<'a>>,
+    /// Where the last accepted licence is remembered.
+    pub memory: Memory<'a>,
     /// The time at which evidence and licence must be in force.
     pub now: Timestamp,
 }
 
-/// Checks an evidence file.
+/// A revocation list, and what proves it.
+#[derive(Clone, Copy)]
+pub struct RevocationCheck<'a> {
+    /// The file.
+    pub list: &'a Path,
+    /// The issuer's keys for such lists.
+    pub keys: Option<&'a HmacKeys>,
+    /// Whether a list that nothing proves counts.
+    pub demand: SignatureDemand,
+}
+
+/// Whether licences are held against the last accepted one.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Memory<'a> {
+    /// They are not, and nothing is written.
+    #[default]
+    None,
+    /// By what the installation with this root remembers; see [`crate::licence_state`].
+    Installation(&'a Path),
+}
+
+impl<'a> EvidenceRequest<'a> {
+    /// Evidence alone: no keys, no licence, nothing remembered.
+    pub fn new(evidence: &'a Path, now: Timestamp) -> Self {
+        Self {
+            evidence,
+            expected_fingerprint: None,
+            keyring: None,
+            licence: None,
+            licence_keys: None,
+            revocations: None,
+            memory: Memory::None,
+            now,
+        }
+    }
+}
+
+/// Checks an evidence file, and the licence with it. A licence that is proved is remembered as accepted if the status is `ok`.
 pub fn check_tpm_status(request: &EvidenceRequest<'_>) -> EvidenceReport {
     let mut report = EvidenceReport::new(request.evidence);
-    let licence_fingerprint = judge_licence(request, &mut report);
-    let expected = request.expected_fingerprint.map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-    if let (Some(expected), Some(licensed)) = (&expected, &licence_fingerprint)
+    let licensed = request.licence.and_then(|path| licensed::judge(path, request, &mut report));
+    judge_evidence(request, licensed.as_ref(), &mut report);
+    if let Some(licensed) = &licensed {
+        licensed::remember(licensed, request, &mut report);
+    }
+    report
+}
+
+fn judge_evidence(request: &EvidenceRequest<'_>, licensed: Option<&Licensed>, report: &mut EvidenceReport) {
+    let licence_fingerprint = licensed.and_then(Licensed::fingerprint);
+    let expected = request.expected_fingerprint.map(str::trim).filter(|text| !text.is_empty());
+    if let (Some(expected), Some(licensed)) = (expected, licence_fingerprint)
         && expected != licensed
     {
         let message = format!("the licence is for the host {licensed}, expected is {expected}");
         report.error(EvidenceStatus::Mismatch, codes::FINGERPRINT_MISMATCH, message);
     }
     let expected = expected.or(licence_fingerprint);
-    report.expect_fingerprint(expected.as_deref());
+    report.expect_fingerprint(expected);
 
     let keyring = match request.keyring.map_or_else(|| Ok(Keyring::default()), Keyring::load) {
         Ok(keyring) => keyring,
         Err(error) => {
-            report.error(EvidenceStatus::Invalid, codes::KEYRING_INVALID, causes::on_one_line(&error));
-            return report;
+            return report.error(EvidenceStatus::Invalid, codes::KEYRING_INVALID, causes::on_one_line(&error));
         }
     };
     let text = match read_bounded(request.evidence) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let message = format!("there is no evidence file {}", request.evidence.display());
-            report.error(EvidenceStatus::Missing, codes::EVIDENCE_MISSING, message);
-            return report;
+            return report.error(EvidenceStatus::Missing, codes::EVIDENCE_MISSING, message);
         }
         Err(error) => {
             let message = format!("reading {} failed: {error}", request.evidence.display());
-            report.error(EvidenceStatus::Invalid, codes::EVIDENCE_INVALID, message);
-            return report;
+            return report.error(EvidenceStatus::Invalid, codes::EVIDENCE_INVALID, message);
         }
     };
     match Evidence::parse(&text) {
-        Ok(evidence) => judge(&evidence, &keyring, expected.as_deref(), request.now, &mut report),
+        Ok(evidence) => judge(&evidence, &keyring, expected, request.now, report),
         Err(error) => report.error(EvidenceStatus::Invalid, error.code(), causes::on_one_line(&error)),
     }
-    report
 }
 
 /// Judges evidence that is well-formed. Pure.
@@ -152,35 +201,6 @@ fn judge_fingerprint(evidence: &Evidence, expected: Option<&str>, report: &mut E
         _ => return,
     };
     report.error(EvidenceStatus::Mismatch, codes::FINGERPRINT_MISMATCH, message);
-}
-
-/// Says what is wrong with the licence, and which host it is for.
-fn judge_licence(request: &EvidenceRequest<'_>, report: &mut EvidenceReport) -> Option<String> {
-    let signed = match licence::load(request.licence?) {
-        Ok(signed) => signed,
-        Err(error) => {
-            report.error(EvidenceStatus::Invalid, codes::LICENCE_INVALID, causes::on_one_line(&error));
-            return None;
-        }
-    };
-    let licence = match request.licence_keys {
-        None => {
-            let message = "the signature of the licence was not checked: no keys were given".to_owned();
-            report.warn(EvidenceStatus::Ok, codes::LICENCE_UNVERIFIED, message);
-            signed.claims().clone()
-        }
-        Some(keys) => match signed.verify(keys) {
-            Ok(licence) => licence,
-            Err(error) => {
-                report.error(EvidenceStatus::Invalid, codes::LICENCE_INVALID, causes::on_one_line(&error));
-                return None;
-            }
-        },
-    };
-    if let Err(error) = licence.check_in_force(request.now) {
-        report.error(EvidenceStatus::Expired, codes::LICENCE_NOT_IN_FORCE, error.to_string());
-    }
-    licence.fingerprint().map(str::to_owned)
 }
 
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {

@@ -16,24 +16,48 @@
 //! Retry, time limits, TLS, thresholds and the report are shared and need no change.
 
 mod binance;
+mod binance_futures;
+mod bitstamp;
+mod bybit;
+mod coinbase_advanced;
+mod coinbase_exchange;
 mod credentials;
+mod custom;
 mod exchange;
+mod finding;
+mod judge;
+mod kraken;
+mod kraken_futures;
+mod kucoin;
+mod names;
+mod okx;
 mod probe;
+mod refusal;
 mod report;
 mod request;
 mod retry;
 mod settings;
+mod signing;
+mod symbol;
 mod transport;
 
 #[cfg(test)]
+mod adapter_tests;
+#[cfg(test)]
+mod live_tests;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
 use jiff::Timestamp;
 
 pub use credentials::{Credentials, CredentialsError, ExchangeEntry, FileFormat};
+pub use custom::{CustomCheck, CustomCheckError};
+pub use names::{CheckName, ExchangeId};
 pub use report::{CheckResult, HealthReport, Status};
-pub use request::{CheckName, ExchangeId, HealthRequest, Limits, RequestError};
-pub use settings::{Amount, Asset, BaseUrl, HealthSettings, Mode, Network, Symbol, ValueError};
+pub use request::{HealthRequest, Limits, RequestError};
+pub use settings::{Amount, Asset, BaseUrl, HealthSettings, Mode, Network, Region, Symbol, ValueError};
 pub use transport::HealthError;
 
 /// Runs the checks that were asked for, one after the other, within [`Limits::total`].
@@ -51,6 +75,9 @@ pub async fn check(
     let mut results = Vec::new();
     for name in request.checks() {
         results.push(probe::run(*name, request, credentials, &transport).await);
+    }
+    for custom in request.custom() {
+        results.push(custom.run(transport.remaining()).await);
     }
     Ok(HealthReport::new(request, checked_at, results))
 }

@@ -12,6 +12,8 @@ pub mod bundle;
 pub mod checklist;
 pub mod evidence;
 pub mod health;
+pub mod licence_state;
+pub mod recover;
 
 /// Packages are a library of their own, since the controller and operators need them too.
 pub use flota_package as package;

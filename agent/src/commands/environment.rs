@@ -11,6 +11,8 @@ const AUDIT_KEY_ID: &str = "BOT_CORE_SECURITY_AUDIT_KEY_ID";
 const TPM_KEYRING: &str = "BOT_CORE_TPM_PUBLIC_KEYS";
 /// The Ed25519 public key of `.lic` licences, in hexadecimal.
 const LICENCE_KEY: &str = "BOT_CORE_LICENSE_PUBLIC_KEY";
+/// The HMAC key of revocation lists: the key, `{"keys": {id: secret}}`, or the path of a file with one of them.
+pub(super) const REVOCATION_KEY: &str = "BOT_CORE_LICENSE_REVOCATION_KEY";
 
 /// The value of a variable; one that is empty counts as not set.
 pub(super) fn variable(name: &str) -> Option<String> {
@@ -32,4 +34,8 @@ pub(super) fn tpm_keyring() -> Option<String> {
 
 pub(super) fn licence_key() -> Option<String> {
     variable(LICENCE_KEY)
+}
+
+pub(super) fn revocation_key() -> Option<String> {
+    variable(REVOCATION_KEY)
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 use flota_procedures::bundle::{self, AuditExportRequest, ExportReport, ExportRequest, Logs, Metadata, Status};
 use flota_procedures::checklist::{Procedure, Proof};
 use flota_procedures::key;
@@ -42,7 +43,7 @@ pub(super) struct SecurityBundle {
     #[arg(long, value_name = "JSON")]
     metadata: Option<String>,
     /// Lines of each log's end
-    #[arg(long, value_name = "LINES", default_value_t = bundle::DEFAULT_TAIL_LINES)]
+    #[arg(long, value_name = "LINES", default_value_t = bundle::DEFAULT_TAIL_LINES, value_parser = tail_lines())]
     log_tail: usize,
 }
 
@@ -121,6 +122,10 @@ impl Verify {
         let verdict = bundle::verify(&self.file, &key);
         Ok(Answer::json(&verdict.to_json(), if verdict.is_valid() { 0 } else { EXIT_INVALID }))
     }
+}
+
+fn tail_lines() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(..=bundle::MAX_TAIL_LINES as u64)
 }
 
 fn answer(report: &ExportReport) -> Answer {

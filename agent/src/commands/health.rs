@@ -1,5 +1,8 @@
 //! The check of the exchange (manual §4).
 
+mod environments;
+mod yaml;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -7,15 +10,17 @@ use clap::{Args, ValueEnum};
 use flota_procedures::checklist::Procedure;
 use flota_procedures::durable;
 use flota_procedures::health::{
-    self, Amount, Asset, CheckName, ExchangeEntry, ExchangeId, HealthReport, HealthRequest, HealthSettings, Mode,
-    Network, Symbol,
+    self, Amount, Asset, CheckName, CheckResult, ExchangeEntry, ExchangeId, HealthReport, HealthRequest,
+    HealthSettings, Limits, Mode, Network, Status, Symbol,
 };
 
-use super::Installation;
 use super::delegate;
 use super::environment;
+use super::lang::{Lang, Term};
 use super::output::{self, Answer, Failure, or_exit, outcome_of, remember};
+use super::{EXIT_USAGE, Installation};
 use crate::procedures::present;
+use environments::Environment;
 
 /// The check-up could not begin, so nobody can say that the host can trade.
 pub(super) const EXIT_UNAVAILABLE: u8 = 2;
@@ -30,7 +35,7 @@ pub(super) struct Check {
     #[command(flatten)]
     installation: Installation,
     /// The exchange; may carry the mode, as in binance_spot
-    #[arg(long, value_name = "ID", required_unless_present_any = ["list_checks", "delegate"])]
+    #[arg(long, value_name = "ID", required_unless_present_any = ["list_checks", "delegate", "environment_config"])]
     pub(super) exchange: Option<String>,
     /// Keys and settings, JSON or TOML [default: config/exchanges.json]
     #[arg(long, value_name = "FILE")]
@@ -41,11 +46,11 @@ pub(super) struct Check {
     /// Ask the exchange's test network
     #[arg(long)]
     pub(super) testnet: bool,
-    /// The bot's own file of environments (with --delegate only)
-    #[arg(long, value_name = "FILE", requires = "delegate")]
+    /// The bot's file of environments, YAML; what it says goes before the credentials file
+    #[arg(long, value_name = "FILE")]
     pub(super) environment_config: Option<PathBuf>,
-    /// Which of them (with --delegate only)
-    #[arg(long, value_name = "NAME", requires = "delegate")]
+    /// Which of them [default: the one that its defaults name]
+    #[arg(long, value_name = "NAME")]
     pub(super) environment: Option<String>,
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -82,6 +87,13 @@ pub(super) struct Check {
     delegate_command: String,
 }
 
+/// What is asked, and with which key.
+struct Subject {
+    exchange: ExchangeId,
+    entry: ExchangeEntry,
+    limits: Limits,
+}
+
 /// How a result is printed.
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum Format {
@@ -91,18 +103,18 @@ pub(super) enum Format {
 }
 
 impl Check {
-    pub(super) fn run(self) -> Result<Answer, Failure> {
+    pub(super) fn run(self, lang: Lang) -> Result<Answer, Failure> {
         if self.delegate {
             return delegate::run(&self, &self.delegate_command, &self.installation.root);
         }
         if self.list_checks {
-            return Ok(Answer::text(list(), 0));
+            return Ok(Answer::text(list(lang), 0));
         }
         let report = self.check()?;
         let code = report.overall().exit_code();
         remember(&self.installation.root, Procedure::ExchangeHealth, present(), outcome_of(code), None);
         let text = match self.output {
-            Format::Text => report.to_text(),
+            Format::Text => in_words(&report, lang),
             Format::Json => output::compact(&report.to_json()),
             Format::JsonPretty => report.to_json().pretty(),
         };
@@ -115,17 +127,13 @@ impl Check {
     }
 
     fn check(&self) -> Result<HealthReport, Failure> {
-        let exchange: ExchangeId =
-            self.exchange.as_deref().unwrap_or_default().parse().map_err(or_exit(EXIT_UNAVAILABLE))?;
         let checks: Result<Vec<CheckName>, _> = self.checks.iter().map(|name| name.parse()).collect();
-        let entry = self.entry(exchange)?;
-        let request = HealthRequest::new(
-            exchange,
-            &checks.map_err(or_exit(EXIT_UNAVAILABLE))?,
-            self.settings()?.or(entry.settings),
-        )
-        .map_err(or_exit(EXIT_UNAVAILABLE))?
-        .with_notes(entry.notes);
+        let Subject { exchange, entry, limits } = self.subject()?;
+        let settings = self.settings()?.or(entry.settings);
+        let request = HealthRequest::new(exchange, &checks.map_err(or_exit(EXIT_UNAVAILABLE))?, settings)
+            .map_err(or_exit(EXIT_UNAVAILABLE))?
+            .with_notes(entry.notes)
+            .with_limits(limits);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let checked = runtime.map_err(or_exit(EXIT_UNAVAILABLE))?.block_on(health::check(
             &request,
@@ -133,6 +141,32 @@ impl Check {
             &present,
         ));
         checked.map_err(or_exit(EXIT_UNAVAILABLE))
+    }
+
+    /// The exchange, with what the environment and then the credentials file say of it.
+    fn subject(&self) -> Result<Subject, Failure> {
+        let Some(file) = &self.environment_config else {
+            if self.environment.is_some() {
+                return Err(Failure::because("--environment needs --environment-config", EXIT_USAGE));
+            }
+            let exchange = self.exchange.as_deref().unwrap_or_default().parse().map_err(or_exit(EXIT_UNAVAILABLE))?;
+            return Ok(Subject { exchange, entry: self.entry(exchange)?, limits: Limits::default() });
+        };
+        let path = self.installation.root.join(file);
+        let (name, given) = (self.environment.as_deref(), self.exchange.as_deref());
+        let environment = Environment::read(&path, name, given, &environment::variable);
+        let Environment { exchange, entry, limits } = environment.map_err(or_exit(EXIT_UNAVAILABLE))?;
+        // A key in the environment needs no credentials file, not even to remark on its absence.
+        if entry.credentials.is_some() && self.credentials_file.is_none() {
+            return Ok(Subject { exchange, entry, limits });
+        }
+        let file = self.entry(exchange)?;
+        let entry = ExchangeEntry {
+            credentials: entry.credentials.or(file.credentials),
+            settings: entry.settings.or(file.settings),
+            notes: entry.notes.into_iter().chain(file.notes).collect(),
+        };
+        Ok(Subject { exchange, entry, limits })
     }
 
     /// What the credentials file says. One that was not asked for may be absent.
@@ -164,8 +198,7 @@ impl Check {
             private_min_balance: parsed::<Amount>(self.private_min_balance.as_ref())?,
             skip_public: self.skip_public,
             skip_private: self.skip_private,
-            base_url: None,
-            ca_file: None,
+            ..HealthSettings::default()
         })
     }
 }
@@ -181,10 +214,38 @@ impl Format {
     }
 }
 
-fn list() -> String {
+/// The lines of the manual, which runbooks read, in every language the same; in Polish, a sentence for each check that
+/// is not healthy and one on the whole.
+fn in_words(report: &HealthReport, lang: Lang) -> String {
+    let text = report.to_text();
+    if lang == Lang::En {
+        return text;
+    }
+    let verdict = lang.say(match report.overall() {
+        Status::Unknown | Status::Healthy => Term::CanTrade,
+        Status::Degraded => Term::TradesBadly,
+        Status::Unavailable => Term::CannotTrade,
+    });
+    let open = report.results().iter().filter(|result| result.status() > Status::Healthy);
+    let open = open.map(CheckResult::name).fold(String::new(), |mut lines, name| {
+        // The operator's own checks have no description. Writing to a String cannot fail.
+        let _ = match name.parse::<CheckName>() {
+            Ok(check) => writeln!(lines, "  {name}: {}: {}", lang.say(Term::NotSo), describe(check, lang)),
+            Err(_) => writeln!(lines, "  {name}: {}", lang.say(Term::Failed)),
+        };
+        lines
+    });
+    format!("{text}{verdict}\n{open}")
+}
+
+fn list(lang: Lang) -> String {
     CheckName::ALL.iter().fold(String::new(), |mut text, check| {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}: {}", check.name(), check.description());
+        let _ = writeln!(text, "{}: {}", check.name(), describe(*check, lang));
         text
     })
+}
+
+fn describe(check: CheckName, lang: Lang) -> &'static str {
+    lang.describe(check.name(), check.description())
 }

@@ -10,7 +10,9 @@ use flota_procedures::checklist::{Outcome, Procedure, Proof};
 use flota_seal::json::Json;
 use jiff::Timestamp;
 
+use super::lang::{Lang, Term};
 use crate::procedures;
+use crate::settings::EXIT_BAD_SETTINGS;
 
 /// What goes to stdout, and the exit code. A bad verdict is an answer too.
 pub(super) struct Answer {
@@ -73,7 +75,7 @@ pub(super) fn outcome_of(code: u8) -> Outcome {
 }
 
 /// Prints, and says the exit code.
-pub(super) fn finish(ended: Result<Answer, Failure>) -> ExitCode {
+pub(super) fn finish(ended: Result<Answer, Failure>, lang: Lang) -> ExitCode {
     match ended {
         Ok(Answer { text, code }) => {
             let text = text.trim_end();
@@ -85,8 +87,18 @@ pub(super) fn finish(ended: Result<Answer, Failure>) -> ExitCode {
         }
         Err(Failure { why, code }) => {
             // With stderr closed too there is nobody to tell.
-            let _ = writeln!(std::io::stderr(), "flota-agent: {why}");
+            let _ = writeln!(std::io::stderr(), "flota-agent: {}", sentence(&why, code, lang));
             ExitCode::from(code)
         }
+    }
+}
+
+/// Why there is no answer. Causes come from libraries and the system, whose words support searches for: in another
+/// language a sentence goes before them, nothing replaces them.
+fn sentence(why: &str, code: u8, lang: Lang) -> String {
+    let term = if code == EXIT_BAD_SETTINGS { Term::WrongSettings } else { Term::CannotDo };
+    match lang {
+        Lang::En => why.to_owned(),
+        Lang::Pl => format!("{}: {why}", lang.say(term)),
     }
 }

@@ -7,6 +7,7 @@ use flota_engine::{Installed, State, report};
 use flota_seal::json::Json;
 
 use super::Config;
+use super::lang::{Lang, Term};
 use super::output::{Answer, Failure, or_exit};
 use crate::settings::{EXIT_BAD_SETTINGS, Settings};
 use crate::update::Journal;
@@ -22,34 +23,37 @@ pub(super) struct Show {
 
 impl Show {
     /// One screen for people.
-    pub(super) fn text(self) -> Result<Answer, Failure> {
+    pub(super) fn text(self, lang: Lang) -> Result<Answer, Failure> {
         let (settings, state) = self.read()?;
-        let mut text = format!("installation  {}\n", settings.root.display());
-        let mut line = |name: &str, value: &str| {
+        let mut text = String::new();
+        let mut line = |name: Term, value: &str| {
             // Writing to a String cannot fail.
-            let _ = writeln!(text, "{name:<13} {value}");
+            let _ = writeln!(text, "{:<13} {value}", lang.say(name));
         };
+        let shown = |installed: Option<&Installed>| shown(installed, lang);
+        line(Term::Installation, &settings.root.display().to_string());
         let Some(state) = state else {
-            line("update", "none yet: the agent has not run here");
+            line(Term::Update, lang.say(Term::NoUpdateYet));
             return Ok(Answer::text(text, 0));
         };
         let report = report(&state);
         let running = report.running.map(|digest| Installed { digest, version: report.version.clone() });
-        line("release", &shown(running.as_ref()));
-        line("before", &shown(state.previous()));
-        line("phase", report.phase.as_str());
-        line("generation", &report.generation.map_or("none".to_owned(), |generation| generation.to_string()));
+        line(Term::Release, &shown(running.as_ref()));
+        line(Term::Before, &shown(state.previous()));
+        line(Term::Phase, report.phase.as_str());
+        let none = lang.say(Term::None).to_owned();
+        line(Term::Generation, &report.generation.map_or(none, |generation| generation.to_string()));
         if let Some(accepted) = state.accepted() {
-            line("rollout", &accepted.rollout.to_string());
+            line(Term::Rollout, &accepted.rollout.to_string());
         }
         if let Some(target) = state.phase().target() {
-            line("on its way", &shown(Some(&target.into())));
+            line(Term::OnItsWay, &shown(Some(&target.into())));
         }
         if !report.detail.is_empty() {
-            line("detail", &report.detail);
+            line(Term::Detail, &report.detail);
         }
         for (digest, why) in state.denied() {
-            line("refused here", &format!("{}: {why}", digest.short()));
+            line(Term::RefusedHere, &format!("{}: {why}", digest.short()));
         }
         Ok(Answer::text(text, 0))
     }
@@ -88,10 +92,12 @@ fn document(state: &State) -> Json {
     ])
 }
 
-fn shown(installed: Option<&Installed>) -> String {
+fn shown(installed: Option<&Installed>, lang: Lang) -> String {
     match installed {
-        None => "none".to_owned(),
-        Some(Installed { digest, version }) if version.is_empty() => format!("unknown version ({})", digest.short()),
+        None => lang.say(Term::None).to_owned(),
+        Some(Installed { digest, version }) if version.is_empty() => {
+            format!("{} ({})", lang.say(Term::UnknownVersion), digest.short())
+        }
         Some(Installed { digest, version }) => format!("{version} ({})", digest.short()),
     }
 }

@@ -8,7 +8,7 @@ use flota_daemon::error_chain::chain;
 use flota_engine::{BotBefore, Cause, Effect, Event};
 use flota_model::release::ReleaseRef;
 use flota_model::{Digest, RolloutId};
-use flota_procedures::health::Status;
+use flota_procedures::health::{CheckResult, Status};
 use tokio::sync::Mutex;
 
 use super::bot::{Bot, BotError};
@@ -244,7 +244,7 @@ impl Host {
             Ok(report) if report.overall() < Status::Unavailable => Ok(()),
             Ok(report) => {
                 let failed = report.results().iter().filter(|result| result.status() == Status::Unavailable);
-                let failed: Vec<_> = failed.map(|result| result.name().name()).collect();
+                let failed: Vec<_> = failed.map(CheckResult::name).collect();
                 Err(format!("the exchange check failed: {}", failed.join(", ")))
             }
             Err(error) => Err(format!("the exchange could not be checked: {}", chain(&error))),

@@ -99,6 +99,22 @@ impl Journal {
         Ok(newest)
     }
 
+    /// Whether an agent has the journal open; changes nothing.
+    pub fn is_open(folder: &Path) -> Result<bool, JournalError> {
+        let path = folder.join(LOCK);
+        let lock = match File::options().append(true).open(&path) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            Err(source) => return Err(JournalError::Io { path, source }),
+        };
+        // Let go of when `lock` is closed.
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(false),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            Err(errno) => Err(JournalError::Io { path, source: errno.into() }),
+        }
+    }
+
     /// Writes a state down; when this returns, it survives a power cut. The file with the state before it stays.
     pub fn write(&self, state: &State) -> Result<(), JournalError> {
         let body = serde_json::to_string(state).map_err(JournalError::Encode)?;

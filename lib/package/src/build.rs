@@ -9,6 +9,7 @@ use flate2::{Compression, GzBuilder};
 use flota_seal::json::Json;
 use flota_seal::secret::Secret;
 use flota_seal::signature::{Algorithm, Signature};
+use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use super::DEFAULT_MANIFEST;
@@ -19,6 +20,10 @@ use super::manifest::{Manifest, ManifestError};
 use super::path::PackagePath;
 use super::source::Companions;
 use crate::durable::{AtomicFile, WriteError};
+use crate::iso_time;
+
+/// Where a signature goes that is not in the manifest.
+const SIGNATURE_FILE: &str = "manifest.sig";
 
 /// zstd level of a `.tar.zst`: packages are built once and fetched by every host, so size counts more than time.
 const ZSTD_LEVEL: i32 = 12;
@@ -32,13 +37,18 @@ const ARCHIVE_MODE: u32 = 0o644;
 /// The fields of a manifest to be.
 #[derive(Clone, Debug)]
 pub struct PackageBuilder {
-    id: String,
-    version: String,
-    platform: String,
-    runtime: String,
+    heading: Heading,
     key_id: Option<String>,
     metadata: Option<Json>,
     allowed_profiles: Vec<String>,
+}
+
+/// The fields that tell the layouts apart.
+#[derive(Clone, Debug)]
+enum Heading {
+    Update { id: String, version: String, platform: String, runtime: String },
+    Release { version: String, generated_at: Timestamp },
+    Dudzianpkg { package_id: String, version: String, fingerprint: String, created_at: Timestamp },
 }
 
 /// A package that was built.
@@ -103,22 +113,43 @@ pub enum BuildError {
 }
 
 impl PackageBuilder {
-    /// A package of these four; none may be empty.
+    /// An update package of these four; none may be empty. Its signature is in the manifest.
     pub fn new(
         id: impl Into<String>,
         version: impl Into<String>,
         platform: impl Into<String>,
         runtime: impl Into<String>,
     ) -> Self {
-        Self {
+        Self::of(Heading::Update {
             id: id.into(),
             version: version.into(),
             platform: platform.into(),
             runtime: runtime.into(),
-            key_id: None,
-            metadata: None,
-            allowed_profiles: Vec::new(),
-        }
+        })
+    }
+
+    /// A release archive, whose signature is in `manifest.sig`. The same instant gives the same bytes.
+    pub fn release(version: impl Into<String>, generated_at: Timestamp) -> Self {
+        Self::of(Heading::Release { version: version.into(), generated_at })
+    }
+
+    /// A `.dudzianpkg` for the host of that fingerprint, whose signature is in `manifest.sig`.
+    pub fn dudzianpkg(
+        package_id: impl Into<String>,
+        version: impl Into<String>,
+        fingerprint: impl Into<String>,
+        created_at: Timestamp,
+    ) -> Self {
+        Self::of(Heading::Dudzianpkg {
+            package_id: package_id.into(),
+            version: version.into(),
+            fingerprint: fingerprint.into(),
+            created_at,
+        })
+    }
+
+    fn of(heading: Heading) -> Self {
+        Self { heading, key_id: None, metadata: None, allowed_profiles: Vec::new() }
     }
 
     /// Names the key in the signature.
@@ -153,41 +184,81 @@ impl PackageBuilder {
         let source =
             Folder::open(folder).map_err(|source| BuildError::OpenFolder { path: folder.to_owned(), source })?;
         let files = take_stock(&source)?;
-        let manifest = self.manifest(&files, key)?;
+        let Signed { manifest, signature } = self.sign(&files, key)?;
 
         let mut archive = AtomicFile::create(output, ARCHIVE_MODE)?;
-        Contents { folder: &source, files: &files, manifest: &manifest, output }.write(kind, &mut archive)?;
+        Contents { folder: &source, files: &files, manifest: &manifest, signature: signature.as_ref(), output }
+            .write(kind, &mut archive)?;
         archive.commit()?;
         let size = fs::metadata(output).map_err(|source| BuildError::Write { path: output.to_owned(), source })?.len();
         Ok(BuiltPackage { manifest, size })
     }
 
-    fn manifest(&self, files: &[(PackagePath, FileFacts)], key: &Secret) -> Result<Manifest, BuildError> {
-        let hex = |digest: Option<&[u8]>| Json::from(hex::encode(digest.unwrap_or_default()).as_str());
-        let artifacts = files.iter().map(|(path, facts)| {
-            Json::object([
-                ("path", Json::from(path.as_str())),
-                ("size", Json::from(facts.size)),
-                ("sha384", hex(facts.sha384.as_ref().map(<[u8; 48]>::as_slice))),
-                ("sha256", hex(facts.sha256.as_ref().map(<[u8; 32]>::as_slice))),
-                ("type", Json::from("full")),
-            ])
-        });
-        let required = [
-            ("id", Json::from(self.id.as_str())),
-            ("version", Json::from(self.version.as_str())),
-            ("platform", Json::from(self.platform.as_str())),
-            ("runtime", Json::from(self.runtime.as_str())),
-            ("artifacts", Json::Array(artifacts.collect())),
-        ];
+    fn sign(&self, files: &[(PackagePath, FileFacts)], key: &Secret) -> Result<Signed, BuildError> {
+        let artifacts = files.iter().map(|(path, facts)| self.heading.artifact(path, facts)).collect();
         let profiles = || Json::Array(self.allowed_profiles.iter().map(|profile| profile.as_str().into()).collect());
         let profiles = (!self.allowed_profiles.is_empty()).then(|| ("allowed_profiles", profiles()));
         let metadata = self.metadata.clone().map(|metadata| ("metadata", metadata));
-        let payload: Vec<_> = required.into_iter().chain(metadata).chain(profiles).collect();
+        let fields = self.heading.fields().into_iter().chain([("artifacts", Json::Array(artifacts))]);
+        let payload: Vec<_> = fields.chain(metadata).chain(profiles).collect();
         let signature =
-            Signature::sign(&Json::object(payload.clone()), key, Algorithm::HmacSha256, self.key_id.as_deref());
-        let document = Json::object(payload.into_iter().chain([("signature", signature.to_json())]));
-        Ok(Manifest::parse(&document)?)
+            Signature::sign(&Json::object(payload.clone()), key, Algorithm::HmacSha256, self.key_id.as_deref())
+                .to_json();
+        match self.heading {
+            Heading::Update { .. } => {
+                let document = Json::object(payload.into_iter().chain([("signature", signature)]));
+                Ok(Signed { manifest: Manifest::parse(&document)?, signature: None })
+            }
+            Heading::Release { .. } | Heading::Dudzianpkg { .. } => {
+                let manifest = Manifest::parse(&Json::object(payload))?;
+                Ok(Signed { manifest, signature: Some(signature) })
+            }
+        }
+    }
+}
+
+/// A manifest, and its signature where that is beside it.
+struct Signed {
+    manifest: Manifest,
+    signature: Option<Json>,
+}
+
+impl Heading {
+    fn fields(&self) -> Vec<(&'static str, Json)> {
+        let text = |text: &String| Json::from(text.as_str());
+        let time = |instant: &Timestamp| Json::from(iso_time::format(*instant).as_str());
+        match self {
+            Self::Update { id, version, platform, runtime } => vec![
+                ("id", text(id)),
+                ("version", text(version)),
+                ("platform", text(platform)),
+                ("runtime", text(runtime)),
+            ],
+            Self::Release { version, generated_at } => {
+                vec![("version", text(version)), ("generated_at", time(generated_at))]
+            }
+            Self::Dudzianpkg { package_id, version, fingerprint, created_at } => vec![
+                ("package_id", text(package_id)),
+                ("version", text(version)),
+                ("fingerprint", text(fingerprint)),
+                ("created_at", time(created_at)),
+            ],
+        }
+    }
+
+    /// The entry of one file, with the digests that the layout has.
+    fn artifact(&self, path: &PackagePath, facts: &FileFacts) -> Json {
+        let hex = |digest: Option<&[u8]>| Json::from(hex::encode(digest.unwrap_or_default()).as_str());
+        let sha384 = || ("sha384", hex(facts.sha384.as_ref().map(<[u8; 48]>::as_slice)));
+        let sha256 = || ("sha256", hex(facts.sha256.as_ref().map(<[u8; 32]>::as_slice)));
+        let named = [("path", Json::from(path.as_str())), ("size", Json::from(facts.size))];
+        match self {
+            Self::Update { .. } => {
+                Json::object(named.into_iter().chain([sha384(), sha256(), ("type", Json::from("full"))]))
+            }
+            Self::Release { .. } => Json::object(named.into_iter().chain([sha384()])),
+            Self::Dudzianpkg { .. } => Json::object(named.into_iter().chain([sha256()])),
+        }
     }
 }
 
@@ -244,6 +315,8 @@ struct Contents<'a> {
     folder: &'a Folder,
     files: &'a [(PackagePath, FileFacts)],
     manifest: &'a Manifest,
+    /// The signature, if it goes into a file of its own.
+    signature: Option<&'a Json>,
     output: &'a Path,
 }
 
@@ -268,8 +341,11 @@ impl Contents<'_> {
     fn write_tar<W: Write>(&self, out: W) -> Result<W, BuildError> {
         let failed = |source| BuildError::Write { path: self.output.to_owned(), source };
         let mut tar = tar::Builder::new(out);
-        let text = self.manifest.document().pretty() + "\n";
-        tar.append_data(&mut header(text.len() as u64, 0o644), DEFAULT_MANIFEST, text.as_bytes()).map_err(failed)?;
+        let signature = self.signature.map(|signature| (SIGNATURE_FILE, signature));
+        for (name, document) in [(DEFAULT_MANIFEST, self.manifest.document())].into_iter().chain(signature) {
+            let text = document.pretty() + "\n";
+            tar.append_data(&mut header(text.len() as u64, 0o644), name, text.as_bytes()).map_err(failed)?;
+        }
         for (path, facts) in self.files {
             let unreadable = |source| BuildError::Read { path: path.clone(), source };
             let file = self.folder.open_file(path).map_err(unreadable)?;

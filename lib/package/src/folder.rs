@@ -16,6 +16,7 @@ use super::inventory::{FaultCode, Inventory};
 use super::limits::{Limits, MAX_SIGNATURE_BYTES};
 use super::manifest::{Artifact, Manifest};
 use super::path::{MAX_PATH_DEPTH, PackagePath};
+use super::progress::{Progress, Watched};
 use super::source::Companions;
 
 /// Most threads that hash at a time. Beyond it the disk is the limit, and each thread holds buffers.
@@ -74,7 +75,7 @@ impl Folder {
     }
 
     /// Hashes the files that the manifest lists, each once. A file of the wrong size is not worth hashing.
-    pub(super) fn hash_listed(&self, manifest: &Manifest, inventory: &mut Inventory) {
+    pub(super) fn hash_listed(&self, manifest: &Manifest, inventory: &mut Inventory, progress: &Progress) {
         let mut jobs = BTreeMap::<&PackagePath, Job>::new();
         for artifact in manifest.artifacts() {
             let Ok(path) = artifact.path() else { continue };
@@ -86,7 +87,7 @@ impl Folder {
                     .or_insert(Job { path, size: facts.size, wanted });
             }
         }
-        for (path, result) in self.hash_all(jobs.into_values().collect()) {
+        for (path, result) in self.hash_all(jobs.into_values().collect(), progress) {
             match result {
                 Ok(facts) => drop(inventory.files.insert(path, facts)),
                 Err(error) => {
@@ -105,7 +106,8 @@ impl Folder {
         &self,
         files: &BTreeMap<PackagePath, FileFacts>,
     ) -> Vec<(PackagePath, io::Result<FileFacts>)> {
-        self.hash_all(files.iter().map(|(path, facts)| Job { path, size: facts.size, wanted: Wanted::Both }).collect())
+        let jobs = files.iter().map(|(path, facts)| Job { path, size: facts.size, wanted: Wanted::Both }).collect();
+        self.hash_all(jobs, &Progress::default())
     }
 
     /// Opens a regular file of the package for reading, refusing links on the way.
@@ -189,7 +191,8 @@ impl Folder {
         Ok(folder)
     }
 
-    fn hash_all(&self, mut jobs: Vec<Job<'_>>) -> Vec<(PackagePath, io::Result<FileFacts>)> {
+    fn hash_all(&self, mut jobs: Vec<Job<'_>>, progress: &Progress) -> Vec<(PackagePath, io::Result<FileFacts>)> {
+        progress.expect(jobs.iter().map(|job| job.size).sum());
         // The longest first, or one thread ends up alone with it.
         jobs.sort_by_key(|job| std::cmp::Reverse(job.size));
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
@@ -198,7 +201,7 @@ impl Folder {
             let mut digester = Digester::new();
             let mut done = Vec::new();
             while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                done.push((job.path.clone(), self.hash(job, &mut digester)));
+                done.push((job.path.clone(), self.hash(job, &mut digester, progress)));
             }
             done
         };
@@ -216,9 +219,10 @@ impl Folder {
         })
     }
 
-    fn hash(&self, job: &Job<'_>, digester: &mut Digester) -> io::Result<FileFacts> {
+    fn hash(&self, job: &Job<'_>, digester: &mut Digester, progress: &Progress) -> io::Result<FileFacts> {
         // One byte more than the walk saw tells a file that grew, without following one that grows for ever.
-        let mut reader = self.open_file(job.path)?.take(job.size.saturating_add(1));
+        let inner = self.open_file(job.path)?.take(job.size.saturating_add(1));
+        let mut reader = Watched { inner, progress };
         digester.digest(&mut reader, job.wanted, &mut |_| Ok(()))
     }
 }
@@ -241,10 +245,10 @@ fn wanted_by(artifact: &Artifact) -> Wanted {
 
 fn kind_name(kind: FileType) -> &'static str {
     match kind {
-        FileType::Symlink => "symbolic link",
-        FileType::Fifo => "named pipe",
-        FileType::Socket => "socket",
-        FileType::CharacterDevice | FileType::BlockDevice => "device",
-        _ => "special file",
+        FileType::Symlink => "a symbolic link",
+        FileType::Fifo => "a named pipe",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        _ => "a special file",
     }
 }

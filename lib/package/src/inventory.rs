@@ -44,7 +44,7 @@ pub enum FaultCode {
     FileAndFolder,
     /// A symbolic or hard link.
     Link,
-    /// A device, a pipe, a socket or a sparse file.
+    /// A device, a pipe, a socket, a sparse file; in a zip also what readers understand differently, or not without a password.
     SpecialFile,
     /// Listed, and not there.
     Missing,
@@ -117,10 +117,31 @@ impl Inventory {
         }
     }
 
-    /// Notes that the package holds `kind` under `name`.
+    /// Takes a folder of an archive in, or notes why it cannot be one. It needs no entry of its own, but one with a hostile
+    /// name still tells what the archive is.
+    pub(super) fn admit_folder(&mut self, name: &[u8]) {
+        let mut trimmed = name;
+        while let Some(shorter) = trimmed.strip_suffix(b"/") {
+            trimmed = shorter;
+        }
+        // `tar c .` writes `./` first; `/` alone is absolute.
+        if trimmed == b"." {
+            return;
+        }
+        match PackagePath::parse_bytes(if trimmed.is_empty() { name } else { trimmed }) {
+            Ok(path) => {
+                if let Err(clash) = self.names.insert_folder(&path) {
+                    self.fault(trimmed, clash.code(), clash.message().to_owned());
+                }
+            }
+            Err(error) => self.fault(name, FaultCode::Path, error.to_string()),
+        }
+    }
+
+    /// Notes that the package holds `kind`, named with its article, under `name`.
     pub(super) fn forbid(&mut self, name: &[u8], kind: &str) {
         let code = if kind.ends_with("link") { FaultCode::Link } else { FaultCode::SpecialFile };
-        self.fault(name, code, format!("a package may not hold a {kind}"));
+        self.fault(name, code, format!("a package may not hold {kind}"));
     }
 
     pub(super) fn fault(&mut self, name: &[u8], code: FaultCode, message: String) {

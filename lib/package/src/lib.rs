@@ -5,10 +5,12 @@
 //! A check reads every file once and never writes. What it found is a [`CheckReport`]; only a clean report yields the
 //! [`CheckedPackage`] that [`unpack`] takes, and unpacking verifies every byte again against that.
 
+mod archive;
 mod build;
 pub mod causes;
 mod digest;
 pub mod durable;
+mod entitlement;
 mod folder;
 mod inventory;
 pub mod iso_time;
@@ -18,12 +20,14 @@ pub mod licence;
 mod limits;
 mod manifest;
 mod path;
+mod progress;
 mod report;
 mod source;
 mod tape;
 #[cfg(test)]
 mod tests;
 mod unpack;
+mod zip;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -34,15 +38,16 @@ use flota_seal::secret::Secret;
 use flota_seal::signature::Signature;
 use jiff::Timestamp;
 
+pub use archive::ArchiveError;
 pub use build::{BuildError, BuiltPackage, PackageBuilder};
 pub use folder::FolderError;
 pub use inventory::FaultCode;
 pub use limits::{Limits, MAX_ENTRIES, MAX_MANIFEST_BYTES, MAX_SIGNATURE_BYTES, MAX_UNPACKED_BYTES};
 pub use manifest::{Artifact, Layout, Manifest, ManifestError};
 pub use path::{MAX_PATH_BYTES, MAX_PATH_DEPTH, PackagePath, PathError};
+pub use progress::Progress;
 pub use report::{ArtifactResult, CheckReport, CheckedPackage, EXIT_CANNOT_CHECK, Observation, SignatureVerdict};
 pub use source::OpenError;
-pub use tape::ArchiveError;
 pub use unpack::{UnpackError, unpack};
 
 use crate::licence::LicenceKeys;
@@ -57,7 +62,7 @@ pub const DEFAULT_MANIFEST: &str = "manifest.json";
 /// What to check, and against what.
 #[derive(Clone, Copy)]
 pub struct CheckRequest<'a> {
-    /// An unpacked folder, or an archive: `.tar`, `.tar.gz`, `.tar.zst`, `.dudzianpkg`.
+    /// An unpacked folder, or an archive: `.tar`, `.tar.gz`, `.tar.zst`, `.zip`, `.dudzianpkg`.
     pub source: &'a Path,
     /// The manifest's name in the package.
     pub manifest_name: &'a str,
@@ -73,6 +78,8 @@ pub struct CheckRequest<'a> {
     pub limits: Limits,
     /// The time at which a licence must be valid.
     pub now: Timestamp,
+    /// Moved while the check reads; another thread may watch it.
+    pub progress: Option<&'a Progress>,
 }
 
 /// A licence and the keys that prove it.
@@ -137,6 +144,16 @@ pub enum CannotCheck {
         /// The manifest's name.
         name: String,
     },
+    /// The package has something under the manifest's name that no package may hold, such as a link.
+    #[error("the manifest {name} of {} cannot be used: {problem}", path.display())]
+    ManifestRefused {
+        /// The package.
+        path: PathBuf,
+        /// The manifest's name.
+        name: String,
+        /// The rule it breaks.
+        problem: String,
+    },
     /// The manifest is not JSON.
     #[error("the manifest is not JSON")]
     ManifestNotJson(#[source] ParseJsonError),
@@ -165,6 +182,7 @@ impl<'a> CheckRequest<'a> {
             strictness: Strictness::default(),
             limits: Limits::default(),
             now,
+            progress: None,
         }
     }
 }
@@ -184,13 +202,15 @@ pub fn check(request: &CheckRequest<'_>) -> Result<CheckReport, CannotCheck> {
 
     let mut findings = Findings::default();
     let signature = judge_signature(request, &manifest, &inventory, detached.as_deref(), &mut findings);
-    let licence_ok = judge_licence(request, &manifest, &mut findings);
+    let licence_ok = entitlement::judge_licence(request, &manifest, &mut findings);
     judge(&manifest, &inventory, request.strictness, &mut findings);
     Ok(CheckReport::new(manifest, companions, inventory, signature, licence_ok, findings))
 }
 
 /// Reads the whole package: its manifest, and the facts about its files.
 fn take_stock(request: &CheckRequest<'_>, companions: &Companions) -> Result<(Manifest, Inventory), CannotCheck> {
+    let unwatched = Progress::default();
+    let progress = request.progress.unwrap_or(&unwatched);
     let path = || request.source.to_owned();
     let opening = |source| CannotCheck::Open { path: path(), source };
     let metadata = std::fs::metadata(request.source).map_err(|error| opening(OpenError::Io(error)))?;
@@ -198,21 +218,29 @@ fn take_stock(request: &CheckRequest<'_>, companions: &Companions) -> Result<(Ma
         let folder = Folder::open(request.source).map_err(|error| opening(OpenError::Io(error)))?;
         let listed = folder.list(companions, request.limits);
         let mut inventory = listed.map_err(|source| CannotCheck::Folder { path: path(), source })?;
-        let manifest = read_manifest(request, &inventory)?;
-        folder.hash_listed(&manifest, &mut inventory);
+        let manifest = read_manifest(request, companions, &inventory)?;
+        folder.hash_listed(&manifest, &mut inventory, progress);
         Ok((manifest, inventory))
     } else {
-        let tape = source::open_archive(request.source, request.limits).map_err(opening)?;
-        let inventory = source::read_archive(tape, companions, request.limits)
+        let archive = source::open_archive(request.source, request.limits, progress).map_err(opening)?;
+        let inventory = source::read_archive(archive, companions, request.limits)
             .map_err(|source| CannotCheck::Archive { path: path(), source })?;
-        Ok((read_manifest(request, &inventory)?, inventory))
+        Ok((read_manifest(request, companions, &inventory)?, inventory))
     }
 }
 
-fn read_manifest(request: &CheckRequest<'_>, inventory: &Inventory) -> Result<Manifest, CannotCheck> {
-    let text = inventory.manifest.as_deref().ok_or_else(|| CannotCheck::NoManifest {
-        path: request.source.to_owned(),
-        name: request.manifest_name.to_owned(),
+fn read_manifest(
+    request: &CheckRequest<'_>,
+    companions: &Companions,
+    inventory: &Inventory,
+) -> Result<Manifest, CannotCheck> {
+    let text = inventory.manifest.as_deref().ok_or_else(|| {
+        let (path, name) = (request.source.to_owned(), request.manifest_name.to_owned());
+        let mut faults = inventory.faults.iter();
+        match faults.find(|fault| fault.path.as_ref() == Some(&companions.manifest)) {
+            Some(fault) => CannotCheck::ManifestRefused { path, name, problem: fault.message.clone() },
+            None => CannotCheck::NoManifest { path, name },
+        }
     })?;
     let document = Json::parse(text).map_err(CannotCheck::ManifestNotJson)?;
     Manifest::parse(&document).map_err(CannotCheck::Manifest)
@@ -280,26 +308,4 @@ fn judge_signature(
 fn parse_detached(text: &[u8]) -> Result<Signature, String> {
     let document = Json::parse(text).map_err(|error| error.to_string())?;
     Signature::from_json(document.member("signature").unwrap_or(&document)).map_err(|error| error.to_string())
-}
-
-/// Says whether the licence allows the package; without a licence there is nothing to say against it.
-fn judge_licence(request: &CheckRequest<'_>, manifest: &Manifest, findings: &mut Findings) -> bool {
-    let Some(proof) = request.licence else {
-        findings.warn("no licence was given: the licence was not checked");
-        return true;
-    };
-    let licence = match licence::load_valid(proof.path, proof.keys, request.now) {
-        Ok(licence) => licence,
-        Err(error) => {
-            findings.fail(&format!("the licence does not allow the package: {}", causes::on_one_line(&error)));
-            return false;
-        }
-    };
-    let allowed = manifest.allowed_profiles();
-    if allowed.is_empty() || licence.profile().is_some_and(|profile| allowed.iter().any(|name| name == profile)) {
-        return true;
-    }
-    let profile = licence.profile().unwrap_or("none");
-    findings.fail(&format!("the licence's profile ({profile}) is not one that may install it: {}", allowed.join(", ")));
-    false
 }

@@ -3,22 +3,30 @@
 //! `license.json` is signed with an HMAC whose keys are named; `.lic` is signed with one Ed25519 key. A [`SignedLicence`] is only
 //! what a file claims; [`SignedLicence::verify`] is what makes it a [`Licence`] to rely on.
 
+mod error;
 mod fields;
+mod keys;
+mod repeated;
+pub mod revocation;
+mod standing;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flota_seal::ed25519;
-use flota_seal::json::{Json, ParseJsonError};
-use flota_seal::secret::{Secret, SecretError};
-use flota_seal::signature::{Signature, SignatureError};
+use flota_seal::json::Json;
+use flota_seal::signature::Signature;
 use jiff::{SignedDuration, Timestamp};
+
+pub use error::{LicenceError, LicenceKeysError};
+pub use keys::{HmacKeys, LicenceKeys};
+pub use repeated::repeated_name;
+pub use standing::Standing;
 
 use fields::Fields;
 
@@ -28,19 +36,34 @@ pub const MAX_LICENCE_BYTES: u64 = 1 << 20;
 /// How far in the future a licence may have been issued: clocks of issuers and hosts differ.
 pub const ISSUED_AT_TOLERANCE: SignedDuration = SignedDuration::from_mins(5);
 
+/// Bytes of an Ed25519 signature (RFC 8032 §5.1.6).
+const SIGNATURE_BYTES: usize = 64;
+
 /// What a licence grants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Licence {
     kind: LicenceKind,
     id: String,
+    issuer: Option<String>,
     profile: Option<String>,
+    edition: Option<String>,
     fingerprint: Option<String>,
     issued_at: Option<Timestamp>,
     expires_at: Option<Timestamp>,
     maintenance_until: Option<Timestamp>,
     sequence: Option<u64>,
+    term: Term,
     modules: Vec<String>,
     environments: Vec<String>,
+}
+
+/// Whether a licence was bought or is on trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Term {
+    /// Bought.
+    Full,
+    /// On trial: `trial` of the payload says so.
+    Trial,
 }
 
 /// The format that a licence came in.
@@ -52,6 +75,16 @@ pub enum LicenceKind {
     Offline,
 }
 
+impl LicenceKind {
+    /// The spelling in reports and state: `oem` or `lic`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Oem => "oem",
+            Self::Offline => "lic",
+        }
+    }
+}
+
 /// A licence as read, its signature not looked at.
 #[derive(Debug)]
 pub struct SignedLicence {
@@ -59,91 +92,18 @@ pub struct SignedLicence {
     seal: Seal,
 }
 
-/// The keys that licences are proved with.
-#[derive(Default)]
-pub struct LicenceKeys {
-    oem: BTreeMap<String, Secret>,
-    offline: Option<[u8; 32]>,
-}
-
-/// Which of two licences is the newer; see [`Licence::check_not_older`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// `sequence`, if the licence has one.
-    pub sequence: Option<u64>,
-    /// `issued_at`, if the licence has one.
-    pub issued_at: Option<Timestamp>,
-}
-
-/// Why a licence does not count.
-#[derive(Debug, thiserror::Error)]
-pub enum LicenceError {
-    /// The file cannot be read, or is too large to be a licence.
-    #[error("reading {} failed", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The file, or the payload in it, is not JSON.
-    #[error("the licence is not JSON")]
-    NotJson(#[source] ParseJsonError),
-    /// The document has neither shape.
-    #[error(
-        "the file is not a licence: it has neither `payload` and `signature` nor `payload_b64` and `signature_b64`"
-    )]
-    NotALicence,
-    /// A field is absent or malformed.
-    #[error("`{field}` of the licence {problem}")]
-    Field {
-        /// The field.
-        field: &'static str,
-        /// What is wrong with it.
-        problem: &'static str,
-    },
-    /// The signature object is malformed.
-    #[error("the signature of the licence cannot be used")]
-    Signature(#[source] SignatureError),
-    /// There is no key to check the signature with. Give the issuer's keys.
-    #[error("no key was given for the signature of the licence (key {0})")]
-    NoKey(String),
-    /// The signature is not that of this payload under that key.
-    #[error("the signature of the licence is wrong: it was changed, or it is from another issuer")]
-    WrongSignature,
-    /// It is issued in the future. Check the clock of the host.
-    #[error("the licence is issued in the future ({0}): check the clock")]
-    NotYetValid(Timestamp),
-    /// It has run out. Ask the issuer for a new one.
-    #[error("the licence expired at {0}")]
-    Expired(Timestamp),
-    /// A newer one was accepted before; an older one is not taken back.
-    #[error("the licence is older than the one accepted before")]
-    Older,
-}
-
-/// Why keys cannot be used. Whoever configured them has to mend them.
-#[derive(Debug, thiserror::Error)]
-pub enum LicenceKeysError {
-    /// Not JSON.
-    #[error("the licence keys are not JSON")]
-    NotJson(#[source] ParseJsonError),
-    /// JSON of another shape than `{"keys": {id: secret}}`.
-    #[error("the licence keys are not an object of key names and secrets")]
-    WrongShape,
-    /// A secret is malformed.
-    #[error("a licence key cannot be used")]
-    Secret(#[source] SecretError),
-    /// The Ed25519 public key is not 32 bytes in hexadecimal.
-    #[error("the public key for .lic licences is not 64 hexadecimal digits")]
-    PublicKey,
-}
-
 /// What the signature is and what it covers.
 #[derive(Debug)]
 enum Seal {
-    Hmac { signature: Signature, payload: Json },
-    Ed25519 { signature: Vec<u8>, payload: Vec<u8> },
+    Hmac { signature: Signature, payload: Json, fingerprint: Option<SignedFingerprint> },
+    Ed25519 { signature: [u8; SIGNATURE_BYTES], payload: Vec<u8> },
+}
+
+/// `fingerprint_signature` and the `fingerprint_payload` that it covers.
+#[derive(Debug)]
+struct SignedFingerprint {
+    signature: Signature,
+    payload: Json,
 }
 
 /// Reads a licence file and insists that it is proved and in force at `now`.
@@ -161,12 +121,8 @@ pub fn load_valid(path: &Path, keys: &LicenceKeys, now: Timestamp) -> Result<Lic
 /// # Errors
 /// [`LicenceError`], of reading and parsing.
 pub fn load(path: &Path) -> Result<SignedLicence, LicenceError> {
-    let failed = |source| LicenceError::Read { path: path.to_owned(), source };
-    let mut text = Vec::new();
-    File::open(path).map_err(failed)?.take(MAX_LICENCE_BYTES + 1).read_to_end(&mut text).map_err(failed)?;
-    if text.len() as u64 > MAX_LICENCE_BYTES {
-        return Err(failed(io::Error::other(format!("it has more than {MAX_LICENCE_BYTES} bytes"))));
-    }
+    let text =
+        read_bounded(path, MAX_LICENCE_BYTES).map_err(|source| LicenceError::Read { path: path.to_owned(), source })?;
     SignedLicence::parse(&text)
 }
 
@@ -177,20 +133,30 @@ impl SignedLicence {
     /// [`LicenceError`], of parsing.
     pub fn parse(text: &[u8]) -> Result<Self, LicenceError> {
         let document = Json::parse(text).map_err(LicenceError::NotJson)?;
-        if let (Some(payload), Some(signature)) = (document.member("payload"), document.member("signature")) {
-            let signature = Signature::from_json(signature).map_err(LicenceError::Signature)?;
-            let licence = Licence::from_oem(&Fields(payload))?;
-            return Ok(Self { licence, seal: Seal::Hmac { signature, payload: payload.clone() } });
-        }
         let encoded = |name| document.member(name).and_then(Json::as_str);
-        let (Some(payload), Some(signature)) = (encoded("payload_b64"), encoded("signature_b64")) else {
-            return Err(LicenceError::NotALicence);
-        };
+        match (document.member("payload"), encoded("payload_b64")) {
+            (Some(_), Some(_)) => Err(LicenceError::TwoLicences),
+            (Some(payload), None) => Self::oem(payload, document.member("signature").ok_or(LicenceError::NotALicence)?),
+            (None, Some(payload)) => Self::offline(payload, encoded("signature_b64").ok_or(LicenceError::NotALicence)?),
+            (None, None) => Err(LicenceError::NotALicence),
+        }
+    }
+
+    fn oem(payload: &Json, signature: &Json) -> Result<Self, LicenceError> {
+        let fields = Fields(payload);
+        let licence = Licence::from_oem(&fields)?;
+        let signature = Signature::from_json(signature).map_err(LicenceError::Signature)?;
+        let fingerprint = fields.signed_fingerprint()?;
+        Ok(Self { licence, seal: Seal::Hmac { signature, payload: payload.clone(), fingerprint } })
+    }
+
+    fn offline(payload: &str, signature: &str) -> Result<Self, LicenceError> {
         let decode = |field, text: &str| {
             STANDARD.decode(text.trim()).map_err(|_| LicenceError::Field { field, problem: "is not Base64" })
         };
         let payload = decode("payload_b64", payload)?;
         let signature = decode("signature_b64", signature)?;
+        let signature = signature.try_into().map_err(|bytes: Vec<u8>| LicenceError::SignatureLength(bytes.len()))?;
         let licence = Licence::from_offline(&Fields(&Json::parse(&payload).map_err(LicenceError::NotJson)?))?;
         Ok(Self { licence, seal: Seal::Ed25519 { signature, payload } })
     }
@@ -200,22 +166,31 @@ impl SignedLicence {
         &self.licence
     }
 
-    /// Checks the signature.
+    /// Checks the signature, and that of the fingerprint where the licence has one.
     ///
     /// # Errors
-    /// [`LicenceError::NoKey`] or [`LicenceError::WrongSignature`].
+    /// [`LicenceError::NoKey`], [`LicenceError::WrongSignature`] and their counterparts for the fingerprint.
     pub fn verify(self, keys: &LicenceKeys) -> Result<Licence, LicenceError> {
-        let genuine = match &self.seal {
-            Seal::Hmac { signature, payload } => {
-                let key = keys.oem_key(signature.key_id())?;
-                signature.verify(payload, key).is_ok()
+        match &self.seal {
+            Seal::Hmac { signature, payload, fingerprint } => {
+                let key = keys.oem_key(signature.key_id(), LicenceError::NoKey)?;
+                signature.verify(payload, key).map_err(|_| LicenceError::WrongSignature)?;
+                if let Some(SignedFingerprint { signature, payload }) = fingerprint {
+                    let key = keys.oem_key(signature.key_id(), LicenceError::NoFingerprintKey)?;
+                    signature.verify(payload, key).map_err(|_| LicenceError::WrongFingerprintSignature)?;
+                }
             }
             Seal::Ed25519 { signature, payload } => {
-                let key = keys.offline.as_ref().ok_or_else(|| LicenceError::NoKey("for .lic licences".to_owned()))?;
-                ed25519::verify(key, payload, signature).is_ok()
+                let keys = keys.offline_keys();
+                if keys.is_empty() {
+                    return Err(LicenceError::NoKey("for .lic licences".to_owned()));
+                }
+                if !keys.iter().any(|key| ed25519::verify(key, payload, signature).is_ok()) {
+                    return Err(LicenceError::WrongSignature);
+                }
             }
-        };
-        if genuine { Ok(self.licence) } else { Err(LicenceError::WrongSignature) }
+        }
+        Ok(self.licence)
     }
 }
 
@@ -230,9 +205,19 @@ impl Licence {
         &self.id
     }
 
+    /// `issuer`, if it names one.
+    pub fn issuer(&self) -> Option<&str> {
+        self.issuer.as_deref()
+    }
+
     /// `profile`, or the `edition` of a `.lic`: what packages' `allowed_profiles` name.
     pub fn profile(&self) -> Option<&str> {
         self.profile.as_deref()
+    }
+
+    /// `edition`: what a package's `min_edition` is held against. `None` if the licence names none.
+    pub fn edition(&self) -> Option<&str> {
+        self.edition.as_deref()
     }
 
     /// The host it is bound to: `fingerprint`, or the `hwid` of a `.lic`. `None` if it is bound to none.
@@ -240,29 +225,39 @@ impl Licence {
         self.fingerprint.as_deref()
     }
 
+    /// `issued_at`. Only a `.lic` may have none.
+    pub fn issued_at(&self) -> Option<Timestamp> {
+        self.issued_at
+    }
+
     /// `expires_at`, or the end of a trial. `None` if it never ends.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.expires_at
     }
 
-    /// `maintenance_until` of a `.lic`.
+    /// `maintenance_until`: updates that came out later are not covered. The licence itself runs on.
     pub fn maintenance_until(&self) -> Option<Timestamp> {
         self.maintenance_until
     }
 
-    /// `modules` of a `.lic`.
+    /// `sequence`: its place among licences of this id.
+    pub fn sequence(&self) -> Option<u64> {
+        self.sequence
+    }
+
+    /// Whether it was bought or is on trial.
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    /// `modules`: the names of those it unlocks, what a package's `required_modules` are held against.
     pub fn modules(&self) -> &[String] {
         &self.modules
     }
 
-    /// `environments` of a `.lic`.
+    /// `environments`: the names of those it may be used in. Empty: any.
     pub fn environments(&self) -> &[String] {
         &self.environments
-    }
-
-    /// Where it stands among its successors; to be remembered once it is accepted.
-    pub fn standing(&self) -> Standing {
-        Standing { sequence: self.sequence, issued_at: self.issued_at }
     }
 
     /// Refuses a licence that is not in force at `now`. The instant of expiry is already outside.
@@ -279,59 +274,14 @@ impl Licence {
             None => Ok(()),
         }
     }
-
-    /// Refuses a licence older than the last accepted one: by `sequence` if both have it, else by `issued_at`.
-    ///
-    /// # Errors
-    /// [`LicenceError::Older`]; also if `last` has what orders it and this one has not.
-    pub fn check_not_older(&self, last: Standing) -> Result<(), LicenceError> {
-        let own = self.standing();
-        let older = match (own.sequence, last.sequence) {
-            (Some(own), Some(last)) => own < last,
-            _ => match (own.issued_at, last.issued_at) {
-                (Some(own), Some(last)) => own < last,
-                (None, Some(_)) => true,
-                (_, None) => own.sequence.is_none() && last.sequence.is_some(),
-            },
-        };
-        if older { Err(LicenceError::Older) } else { Ok(()) }
-    }
 }
 
-impl LicenceKeys {
-    /// Adds the HMAC keys of `{"keys": {id: secret}}`. `origin` names the file or variable in errors.
-    ///
-    /// # Errors
-    /// [`LicenceKeysError`].
-    pub fn with_oem_keys(mut self, text: &[u8], origin: &str) -> Result<Self, LicenceKeysError> {
-        let document = Json::parse(text).map_err(LicenceKeysError::NotJson)?;
-        let keys = document.member("keys").unwrap_or(&document).as_object().ok_or(LicenceKeysError::WrongShape)?;
-        for (id, secret) in keys {
-            let secret = secret.as_str().ok_or(LicenceKeysError::WrongShape)?;
-            let secret = Secret::decode(secret, &format!("{id} in {origin}")).map_err(LicenceKeysError::Secret)?;
-            self.oem.insert(id.clone(), secret);
-        }
-        Ok(self)
+/// Reads a small file whole; a larger one is an error and not a strain on memory.
+fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > most {
+        return Err(io::Error::other(format!("it has more than {most} bytes")));
     }
-
-    /// Sets the Ed25519 public key of `.lic` licences, in hexadecimal.
-    ///
-    /// # Errors
-    /// [`LicenceKeysError::PublicKey`].
-    pub fn with_offline_key(mut self, hexadecimal: &str) -> Result<Self, LicenceKeysError> {
-        let mut key = [0; 32];
-        hex::decode_to_slice(hexadecimal.trim(), &mut key).map_err(|_| LicenceKeysError::PublicKey)?;
-        self.offline = Some(key);
-        Ok(self)
-    }
-
-    /// The key of that name; without a name, the only key.
-    fn oem_key(&self, id: Option<&str>) -> Result<&Secret, LicenceError> {
-        let key = match id {
-            Some(id) => self.oem.get(id),
-            None if self.oem.len() == 1 => self.oem.values().next(),
-            None => None,
-        };
-        key.ok_or_else(|| LicenceError::NoKey(id.unwrap_or("without a name").to_owned()))
-    }
+    Ok(text)
 }

@@ -18,6 +18,10 @@ pub(super) const MAX_EXTENSION_BYTES: u64 = 64 << 10;
 /// Most padding after the end-of-archive mark, in bytes. `tar` pads to its blocking factor, 10 KiB unless told otherwise.
 pub(super) const MAX_TRAILER_BYTES: u64 = 1 << 20;
 
+/// Largest directory of a zip file, in bytes: the names in it are held in memory. [`MAX_ENTRIES`] entries with names of a hundred
+/// bytes stay under it.
+pub(super) const MAX_ZIP_DIRECTORY_BYTES: u64 = 16 << 20;
+
 /// Largest zstd window, as a power of two: 32 MiB, so that a check stays under 64 MiB of memory. `zstd -19` needs 8 MiB.
 pub(super) const MAX_ZSTD_WINDOW_LOG: u32 = 25;
 

@@ -18,6 +18,8 @@ pub struct Manifest {
     artifacts: Vec<Artifact>,
     metadata: Option<Json>,
     allowed_profiles: Vec<String>,
+    required_modules: Vec<String>,
+    min_edition: Option<String>,
     fingerprint: Option<String>,
 }
 
@@ -93,8 +95,12 @@ impl Manifest {
             Some(object @ Json::Object(_)) => Some(object.clone()),
             Some(_) => return Err(ManifestError::WrongType { field: "metadata", expected: "an object" }),
         };
-        let in_metadata = metadata.as_ref().and_then(|metadata| metadata.member("fingerprint")).and_then(Json::as_str);
-        let fingerprint = optional("fingerprint")?.or_else(|| in_metadata.map(str::to_owned));
+        // A demand that cannot be read must not count as none: the package would install where it may not.
+        let demands = metadata.as_ref().unwrap_or(&Json::Null);
+        let required_modules = texts(demands, "required_modules")?;
+        let min_edition = optional_text(demands, "min_edition")?;
+        let fingerprint =
+            optional("fingerprint")?.map_or_else(|| optional_text(demands, "fingerprint"), |own| Ok(Some(own)))?;
         Ok(Self {
             layout,
             id,
@@ -104,6 +110,8 @@ impl Manifest {
             artifacts: artifacts(document)?,
             metadata,
             allowed_profiles: texts(document, "allowed_profiles")?,
+            required_modules,
+            min_edition,
             fingerprint,
             document: document.clone(),
         })
@@ -165,6 +173,16 @@ impl Manifest {
     /// The licence profiles that may install the package; empty means any.
     pub fn allowed_profiles(&self) -> &[String] {
         &self.allowed_profiles
+    }
+
+    /// `metadata.required_modules`: what a licence must unlock; empty means nothing.
+    pub fn required_modules(&self) -> &[String] {
+        &self.required_modules
+    }
+
+    /// `metadata.min_edition`: the least edition of a licence that may install the package.
+    pub fn min_edition(&self) -> Option<&str> {
+        self.min_edition.as_deref()
     }
 
     /// The fingerprint of the one host the package is meant for, if it is meant for one.

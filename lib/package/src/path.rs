@@ -143,6 +143,21 @@ impl Names {
         self.files.insert(folded, path.clone());
         Ok(())
     }
+
+    /// Adds a folder that has a name of its own, or says what it clashes with. The same folder twice is no clash.
+    pub(super) fn insert_folder(&mut self, path: &PackagePath) -> Result<(), Clash> {
+        let folded = path.as_str().to_lowercase();
+        let ends = || folded.match_indices('/').map(|(at, _)| at).chain([folded.len()]);
+        if ends().any(|end| self.files.contains_key(&folded[..end])) {
+            return Err(Clash::FileAndFolder);
+        }
+        for end in ends() {
+            if !self.folders.contains(&folded[..end]) {
+                self.folders.insert(folded[..end].to_owned());
+            }
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -191,5 +206,9 @@ mod tests {
         assert_eq!(names.insert(&path("a")), Err(Clash::FileAndFolder));
         assert_eq!(names.insert(&path("a/ż/x")), Err(Clash::FileAndFolder));
         names.insert(&path("a/b")).unwrap();
+        names.insert_folder(&path("a")).unwrap();
+        names.insert_folder(&path("c/d")).unwrap();
+        assert_eq!(names.insert_folder(&path("A/B/x")), Err(Clash::FileAndFolder));
+        assert_eq!(names.insert(&path("C")), Err(Clash::FileAndFolder));
     }
 }

@@ -4,11 +4,16 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use rustix::fs::{Mode, OFlags};
+
+use super::archive::{Archive, ArchiveError, EntryKind};
 use super::digest::{Digester, Wanted};
 use super::inventory::Inventory;
 use super::limits::{Limits, MAX_SIGNATURE_BYTES, MAX_ZSTD_WINDOW_LOG};
 use super::path::PackagePath;
-use super::tape::{ArchiveError, EntryKind, Tape};
+use super::progress::{Progress, Watched};
+use super::tape::Tape;
+use super::zip::Zip;
 
 /// Buffer between the file and a decompressor.
 const READ_BYTES: usize = 256 << 10;
@@ -37,61 +42,65 @@ pub enum OpenError {
     /// Opening or reading it failed.
     #[error("opening the package failed")]
     Io(#[source] io::Error),
-    /// A zip archive.
-    #[error("the package is a zip archive, which is not supported yet: unpack it to a folder and check that")]
-    Zip,
     /// Neither a folder nor an archive.
-    #[error("the package is neither a folder nor a .tar, .tar.gz, .tar.zst or .dudzianpkg archive")]
+    #[error("the package is neither a folder nor a .tar, .tar.gz, .tar.zst, .zip or .dudzianpkg archive")]
     Unknown,
 }
 
-/// An archive, decompressed on the fly.
-pub(super) type ArchiveTape = Tape<Box<dyn Read + Send>>;
-
-/// Opens an archive.
-pub(super) fn open_archive(path: &Path, limits: Limits) -> Result<ArchiveTape, OpenError> {
-    let mut file = File::open(path).map_err(OpenError::Io)?;
+/// Opens an archive; `progress` follows the bytes of the file itself.
+pub(super) fn open_archive<'a>(path: &Path, limits: Limits, progress: &'a Progress) -> Result<Archive<'a>, OpenError> {
+    // NONBLOCK: a pipe must not hang the check; on a regular file it means nothing.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mut file =
+        File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| OpenError::Io(errno.into()))?);
+    let metadata = file.metadata().map_err(OpenError::Io)?;
+    if !metadata.is_file() {
+        return Err(OpenError::Unknown);
+    }
+    progress.expect(metadata.len());
     let mut start = [0; 512];
     let read = read_start(&mut file, &mut start).map_err(OpenError::Io)?;
     file.seek(SeekFrom::Start(0)).map_err(OpenError::Io)?;
-    let buffered = BufReader::with_capacity(READ_BYTES, file);
-    let stream: Box<dyn Read + Send> = match &start[..read] {
+    if let [b'P', b'K', 3 | 5, 4 | 6, ..] = &start[..read] {
+        return Ok(Archive::Zip(Zip::new(file, limits, progress)));
+    }
+    let buffered = BufReader::with_capacity(READ_BYTES, Watched { inner: file, progress });
+    let stream: Box<dyn Read + Send + 'a> = match &start[..read] {
         [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(buffered)),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
             let mut decoder = zstd::Decoder::with_buffer(buffered).map_err(OpenError::Io)?;
             decoder.window_log_max(MAX_ZSTD_WINDOW_LOG).map_err(OpenError::Io)?;
             Box::new(decoder)
         }
-        [b'P', b'K', 3 | 5, 4 | 6, ..] => return Err(OpenError::Zip),
         // A tar header is 512 bytes with a checksum that is digits, spaces and a NUL; an empty archive is zeros.
         block if read == 512 && block[148..156].iter().all(|byte| matches!(byte, b'0'..=b'7' | b' ' | 0)) => {
             Box::new(buffered)
         }
         _ => return Err(OpenError::Unknown),
     };
-    Ok(Tape::new(stream, limits))
+    Ok(Archive::Tar(Tape::new(stream, limits)))
 }
 
 /// Reads a whole archive without unpacking it: the manifest and the signature are kept, every other file is hashed.
 pub(super) fn read_archive(
-    mut tape: ArchiveTape,
+    mut archive: Archive<'_>,
     companions: &Companions,
     limits: Limits,
 ) -> Result<Inventory, ArchiveError> {
     let mut inventory = Inventory::default();
     let mut digester = Digester::new();
-    while let Some(entry) = tape.next()? {
+    while let Some(entry) = archive.next()? {
         match entry.kind {
             EntryKind::Forbidden(kind) => inventory.forbid(&entry.name, kind),
-            EntryKind::Folder => check_folder_name(&mut inventory, &entry.name),
+            EntryKind::Folder => inventory.admit_folder(&entry.name),
             EntryKind::File => {
                 let Some(path) = inventory.admit(&entry.name) else {
                     continue;
                 };
                 if path == companions.manifest {
-                    inventory.manifest = Some(read_small(&mut tape, entry.size, limits.manifest_bytes)?);
+                    inventory.manifest = Some(read_small(&mut archive, entry.size, limits.manifest_bytes)?);
                 } else if companions.signatures.contains(&path) {
-                    let text = read_small(&mut tape, entry.size, MAX_SIGNATURE_BYTES)?;
+                    let text = read_small(&mut archive, entry.size, MAX_SIGNATURE_BYTES)?;
                     let preferred = path == companions.signatures[0];
                     if preferred || inventory.signature.is_none() {
                         inventory.signature = Some((path, text));
@@ -99,7 +108,7 @@ pub(super) fn read_archive(
                 } else {
                     // The manifest may come last, so both digests are needed whatever it will ask for.
                     let facts =
-                        digester.digest(&mut tape, Wanted::Both, &mut |_| Ok(())).map_err(ArchiveError::Read)?;
+                        digester.digest(&mut archive, Wanted::Both, &mut |_| Ok(())).map_err(ArchiveError::Read)?;
                     inventory.files.insert(path, facts);
                 }
             }
@@ -109,29 +118,13 @@ pub(super) fn read_archive(
 }
 
 /// Reads an entry that is held in memory.
-pub(super) fn read_small(tape: &mut ArchiveTape, size: u64, most: u64) -> Result<Vec<u8>, ArchiveError> {
+fn read_small(archive: &mut Archive<'_>, size: u64, most: u64) -> Result<Vec<u8>, ArchiveError> {
     if size > most {
         return Err(ArchiveError::TooLarge(most));
     }
     let mut data = Vec::new();
-    tape.read_to_end(&mut data).map_err(ArchiveError::Read)?;
+    archive.read_to_end(&mut data).map_err(ArchiveError::Read)?;
     Ok(data)
-}
-
-/// Folders need no entry of their own; one with a hostile name still tells what the archive is.
-fn check_folder_name(inventory: &mut Inventory, name: &[u8]) {
-    let mut trimmed = name;
-    while let Some(shorter) = trimmed.strip_suffix(b"/") {
-        trimmed = shorter;
-    }
-    // `tar c .` writes `./` first; `/` alone is absolute.
-    if trimmed == b"." {
-        return;
-    }
-    let shown = if trimmed.is_empty() { name } else { trimmed };
-    if let Err(error) = PackagePath::parse_bytes(shown) {
-        inventory.fault(name, super::FaultCode::Path, error.to_string());
-    }
 }
 
 fn read_start(file: &mut File, start: &mut [u8]) -> io::Result<usize> {

@@ -7,53 +7,10 @@ use std::io::{self, Read};
 
 use tar::{EntryType, Header};
 
+use super::archive::{ArchiveError, Entry, EntryKind};
 use super::limits::{Limits, MAX_EXTENSION_BYTES, MAX_TRAILER_BYTES};
 
 const BLOCK: u64 = 512;
-
-/// What an entry of an archive is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum EntryKind {
-    File,
-    Folder,
-    /// A kind that no package may hold, named for a message: `symbolic link`, `device`, …
-    Forbidden(&'static str),
-}
-
-/// One entry; its data is what [`Tape::read`] gives until it says the end.
-#[derive(Debug)]
-pub(super) struct TapeEntry {
-    pub(super) name: Vec<u8>,
-    pub(super) kind: EntryKind,
-    pub(super) size: u64,
-    pub(super) executable: bool,
-}
-
-/// Why an archive cannot be read to its end. The package has to be built or fetched again.
-#[derive(Debug, thiserror::Error)]
-pub enum ArchiveError {
-    /// Reading or decompressing it failed; a cut file ends up here too.
-    #[error("the archive is cut short or damaged, or reading it failed")]
-    Read(#[source] io::Error),
-    /// A header does not match its own checksum: this is not a tar archive, or it is damaged.
-    #[error("a tar header at byte {0} of the unpacked stream is damaged")]
-    Header(u64),
-    /// A feature that the check does not know how to read safely.
-    #[error("the archive uses {0}, which is not supported")]
-    Unsupported(&'static str),
-    /// More entries than a package may have.
-    #[error("the archive has more than {0} entries")]
-    TooManyEntries(u64),
-    /// More bytes than a package may have once decompressed.
-    #[error("the archive unpacks to more than {0} bytes")]
-    TooLarge(u64),
-    /// A name or pax record beyond any reasonable size.
-    #[error("the archive has an extension header of more than {MAX_EXTENSION_BYTES} bytes")]
-    ExtensionTooLarge,
-    /// Data after the end-of-archive mark, which other readers may take for more entries.
-    #[error("the archive has data after its end")]
-    Trailing,
-}
 
 /// A tar stream.
 #[derive(Debug)]
@@ -82,7 +39,7 @@ impl<R: Read> Tape<R> {
     }
 
     /// The next file, folder or forbidden thing; `None` after the last.
-    pub(super) fn next(&mut self) -> Result<Option<TapeEntry>, ArchiveError> {
+    pub(super) fn next(&mut self) -> Result<Option<Entry>, ArchiveError> {
         let mut extensions = Extensions::default();
         loop {
             let Some(header) = self.next_header()? else {
@@ -112,7 +69,7 @@ impl<R: Read> Tape<R> {
                 }
                 _ => {
                     let name = extensions.name.unwrap_or_else(|| header.path_bytes().into_owned());
-                    return Ok(Some(TapeEntry {
+                    return Ok(Some(Entry {
                         kind: entry_kind(kind, &name),
                         name,
                         size,
@@ -251,11 +208,11 @@ fn entry_kind(kind: EntryType, name: &[u8]) -> EntryKind {
         // Before POSIX, a folder was a file whose name ends with a slash.
         EntryType::Regular | EntryType::Continuous if name.ends_with(b"/") => EntryKind::Folder,
         EntryType::Regular | EntryType::Continuous => EntryKind::File,
-        EntryType::Symlink => EntryKind::Forbidden("symbolic link"),
-        EntryType::Link => EntryKind::Forbidden("hard link"),
-        EntryType::Char | EntryType::Block => EntryKind::Forbidden("device"),
-        EntryType::Fifo => EntryKind::Forbidden("named pipe"),
-        EntryType::GNUSparse => EntryKind::Forbidden("sparse file"),
-        _ => EntryKind::Forbidden("special file"),
+        EntryType::Symlink => EntryKind::Forbidden("a symbolic link"),
+        EntryType::Link => EntryKind::Forbidden("a hard link"),
+        EntryType::Char | EntryType::Block => EntryKind::Forbidden("a device"),
+        EntryType::Fifo => EntryKind::Forbidden("a named pipe"),
+        EntryType::GNUSparse => EntryKind::Forbidden("a sparse file"),
+        _ => EntryKind::Forbidden("a special file"),
     }
 }

@@ -3,6 +3,7 @@
 mod built;
 mod golden;
 mod hostile;
+mod zip;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -10,15 +10,16 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
+use super::archive::{ArchiveError, EntryKind};
 use super::digest::{Digester, FileFacts, Wanted};
 use super::folder::Folder;
 use super::judge::content_problem;
 use super::limits::Limits;
 use super::manifest::Artifact;
 use super::path::PackagePath;
+use super::progress::Progress;
 use super::report::CheckedPackage;
 use super::source::{OpenError, open_archive};
-use super::tape::{ArchiveError, EntryKind};
 
 /// Why a package was not unpacked. What was written so far stays in the folder, which the caller removes.
 #[derive(Debug, thiserror::Error)]
@@ -90,15 +91,16 @@ pub fn unpack(source: &Path, package: &CheckedPackage, destination: &Path) -> Re
 }
 
 fn unpack_archive(source: &Path, promises: &Promises<'_>, target: &mut Target) -> Result<(), UnpackError> {
-    let mut tape = open_archive(source, Limits::default())
+    let unwatched = Progress::default();
+    let mut archive = open_archive(source, Limits::default(), &unwatched)
         .map_err(|error| UnpackError::Open { path: source.to_owned(), source: error })?;
     let damaged = |error| UnpackError::Archive { path: source.to_owned(), source: error };
-    while let Some(entry) = tape.next().map_err(damaged)? {
+    while let Some(entry) = archive.next().map_err(damaged)? {
         match entry.kind {
             EntryKind::Folder => continue,
             EntryKind::Forbidden(kind) => {
                 let path = String::from_utf8_lossy(&entry.name).into_owned();
-                return Err(UnpackError::Changed { path, problem: format!("it is a {kind}") });
+                return Err(UnpackError::Changed { path, problem: format!("it is {kind}") });
             }
             EntryKind::File => {}
         }
@@ -106,7 +108,7 @@ fn unpack_archive(source: &Path, promises: &Promises<'_>, target: &mut Target) -
         let Ok(path) = PackagePath::parse_bytes(&entry.name) else { continue };
         if let Some(promise) = promises.0.get(&path) {
             promise.expect_size(&path, entry.size)?;
-            target.write(&path, promise, entry.executable, &mut tape)?;
+            target.write(&path, promise, entry.executable, &mut archive)?;
         }
     }
     Ok(())

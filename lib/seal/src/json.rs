@@ -44,9 +44,9 @@ pub struct Integer(String);
 impl Json {
     /// Parses one document, accepting what Python's `json.loads` accepts: RFC 8259 and `NaN`, `Infinity`, `-Infinity`.
     ///
-    /// Two differences, both on inputs over which the bot can sign nothing: a lone surrogate is refused here and not
-    /// when the document is written, and nesting stops at [`MAX_DEPTH`] wherever the call comes from. An integer may
-    /// have any number of digits, where Python stops at 4300.
+    /// Three differences. A lone surrogate is refused here and not when the document is written, so also in a member that
+    /// a later one of the same name replaces. Nesting stops at [`MAX_DEPTH`] wherever the call comes from, which nothing
+    /// that the bot can sign reaches. An integer may have any number of digits, where Python stops at 4300.
     pub fn parse(text: &[u8]) -> Result<Self, ParseJsonError> {
         parse::document(text)
     }

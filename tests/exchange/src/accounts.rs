@@ -1,11 +1,13 @@
-//! The accounts of the exchange and the check of a signed request, by Binance's rules for HMAC keys.
+//! The accounts of the exchanges and the check of a signed request, by Binance's rules for HMAC and Ed25519 keys.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
-use sha2::Sha256;
+
+use crate::signature::{self, KeyKind, PublicKey};
 
 /// Window of a signed request that names none, in milliseconds (binance-spot-api-docs, rest-api.md, Timing security).
 const DEFAULT_RECV_WINDOW_MS: i64 = 5000;
@@ -18,13 +20,71 @@ const AHEAD_MS: i64 = 1000;
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Account {
-    /// The API key, sent as `X-MBX-APIKEY`.
+    /// The API key, sent as `X-MBX-APIKEY` and its like.
     pub key_id: String,
-    /// The key's secret; its UTF-8 bytes are the HMAC key.
+    /// The key's secret as the exchange hands it out: text for most, base64 for Kraken and Coinbase Exchange. Empty
+    /// where `public_key_pem` stands in its place; an empty secret signs nothing.
+    #[serde(default)]
     pub secret: String,
     /// Free amount of each asset, as the exchange prints it (`"1000.00000000"`).
     #[serde(default)]
     pub balances: BTreeMap<String, String>,
+    /// The passphrase, for the exchanges whose keys have one: Coinbase Exchange, OKX, KuCoin.
+    #[serde(default)]
+    pub passphrase: Option<String>,
+    /// Public key as SPKI PEM: Ed25519 or P-256 on Coinbase Advanced, Ed25519 on Binance.
+    #[serde(default)]
+    pub public_key_pem: Option<String>,
+    /// Whether the key may withdraw funds, where the exchange tells.
+    #[serde(default)]
+    pub may_withdraw: bool,
+    /// The only exchange that knows this key; without it, all of them do.
+    #[serde(default)]
+    pub exchange: Option<ExchangeId>,
+}
+
+/// An exchange of this simulator. Its name in JSON is also its path prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExchangeId {
+    /// Binance spot; the one without a prefix.
+    BinanceSpot,
+    /// Binance USD-M futures.
+    BinanceFutures,
+    /// Kraken spot.
+    KrakenSpot,
+    /// Kraken futures.
+    KrakenFutures,
+    /// Coinbase Advanced Trade.
+    CoinbaseAdvanced,
+    /// Coinbase Exchange.
+    CoinbaseExchange,
+    /// Bybit v5.
+    Bybit,
+    /// OKX v5.
+    Okx,
+    /// KuCoin.
+    Kucoin,
+    /// Bitstamp.
+    Bitstamp,
+}
+
+impl ExchangeId {
+    /// What stands before the exchange's own paths here: `/kraken_spot`; nothing for Binance spot.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::BinanceSpot => "",
+            Self::BinanceFutures => "/binance_futures",
+            Self::KrakenSpot => "/kraken_spot",
+            Self::KrakenFutures => "/kraken_futures",
+            Self::CoinbaseAdvanced => "/coinbase_advanced",
+            Self::CoinbaseExchange => "/coinbase_exchange",
+            Self::Bybit => "/bybit",
+            Self::Okx => "/okx",
+            Self::Kucoin => "/kucoin",
+            Self::Bitstamp => "/bitstamp",
+        }
+    }
 }
 
 /// Why a list of accounts is unusable. The text of the list is never part of it.
@@ -38,13 +98,49 @@ pub struct AccountsError {
 impl Account {
     /// An account that owns nothing yet.
     pub fn new(key_id: impl Into<String>, secret: impl Into<String>) -> Self {
-        Self { key_id: key_id.into(), secret: secret.into(), balances: BTreeMap::new() }
+        Self {
+            key_id: key_id.into(),
+            secret: secret.into(),
+            balances: BTreeMap::new(),
+            passphrase: None,
+            public_key_pem: None,
+            may_withdraw: false,
+            exchange: None,
+        }
     }
 
     /// Gives the account a free amount of an asset.
     #[must_use]
     pub fn with_balance(mut self, asset: impl Into<String>, free: impl Into<String>) -> Self {
         self.balances.insert(asset.into(), free.into());
+        self
+    }
+
+    /// Gives the key a passphrase.
+    #[must_use]
+    pub fn with_passphrase(mut self, passphrase: impl Into<String>) -> Self {
+        self.passphrase = Some(passphrase.into());
+        self
+    }
+
+    /// Lets the key sign with the private half of this public key (SPKI PEM).
+    #[must_use]
+    pub fn with_public_key(mut self, pem: impl Into<String>) -> Self {
+        self.public_key_pem = Some(pem.into());
+        self
+    }
+
+    /// Gives the key the permission to withdraw funds.
+    #[must_use]
+    pub fn that_may_withdraw(mut self) -> Self {
+        self.may_withdraw = true;
+        self
+    }
+
+    /// Makes the key known to one exchange only.
+    #[must_use]
+    pub fn on(mut self, exchange: ExchangeId) -> Self {
+        self.exchange = Some(exchange);
         self
     }
 
@@ -56,7 +152,7 @@ impl Account {
 
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key_id, secret: _, balances } = self;
+        let Self { key_id, balances, .. } = self;
         f.debug_struct("Account").field("key_id", key_id).field("balances", balances).finish_non_exhaustive()
     }
 }
@@ -94,8 +190,19 @@ impl Refusal {
 pub(crate) struct Accounts(HashMap<String, Account>);
 
 impl Accounts {
+    #[cfg(test)]
     pub(crate) fn new(accounts: Vec<Account>) -> Self {
         Self(accounts.into_iter().map(|account| (account.key_id.clone(), account)).collect())
+    }
+
+    /// The accounts that this exchange knows.
+    pub(crate) fn of(exchange: ExchangeId, accounts: &[Account]) -> Self {
+        let known = accounts.iter().filter(|account| account.exchange.is_none_or(|its| its == exchange));
+        Self(known.map(|account| (account.key_id.clone(), account.clone())).collect())
+    }
+
+    pub(crate) fn find(&self, key_id: &str) -> Option<&Account> {
+        self.0.get(key_id)
     }
 
     /// The account that signed this request, if it did so rightly. `query` is what stood after the `?`, as sent;
@@ -121,10 +228,18 @@ impl Accounts {
 
         // "signature" is the last parameter, and what stands before it was signed.
         let (signed, signature) = query.rsplit_once("&signature=").ok_or(Refusal::BadSignature)?;
-        let signature = hex::decode(signature).map_err(|_| Refusal::BadSignature)?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(account.secret.as_bytes()).map_err(|_| Refusal::BadSignature)?;
-        mac.update(signed.as_bytes());
-        mac.verify_slice(&signature).map_err(|_| Refusal::BadSignature)?;
+        let right = match &account.public_key_pem {
+            None => hex::decode(signature)
+                .is_ok_and(|mac| signature::hmac_sha256_is(account.secret.as_bytes(), &[signed.as_bytes()], &mac)),
+            Some(pem) => STANDARD.decode(percent_decoded(signature)).is_ok_and(|signature| {
+                PublicKey::from_pem(pem)
+                    .filter(|key| key.kind() == KeyKind::Ed25519)
+                    .is_some_and(|key| key.verifies(signed.as_bytes(), &signature))
+            }),
+        };
+        if !right {
+            return Err(Refusal::BadSignature);
+        }
         Ok(account)
     }
 }
@@ -134,11 +249,24 @@ pub(crate) fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     query.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
 }
 
+/// `%2B` becomes `+`; what is no escape stays as it is.
+fn percent_decoded(text: &str) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = after.split_at_checked(2).filter(|_| first == b'%');
+        let unescaped = escaped.and_then(|(digits, after)| Some((*hex::decode(digits).ok()?.first()?, after)));
+        let (byte, after) = unescaped.unwrap_or((first, after));
+        decoded.push(byte);
+        rest = after;
+    }
+    decoded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const VECTORS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../golden/exchanges.json"));
+    use crate::vectors::{ed25519_pem, vector as golden};
 
     struct Vector {
         accounts: Accounts,
@@ -148,15 +276,12 @@ mod tests {
     }
 
     fn vector(name: &str) -> Vector {
-        let vectors: serde_json::Value = serde_json::from_str(VECTORS).unwrap();
-        let vector = vectors.as_array().unwrap().iter().find(|vector| vector["name"] == name).unwrap();
-        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-        let inputs = &vector["inputs"];
-        let key_id = inputs.get("api_key").map_or_else(|| text(&inputs["headers"]["X-MBX-APIKEY"]), text);
+        let vector = golden("binance-spot", name);
+        let key_id = vector.input("api_key").or_else(|| vector.header("X-MBX-APIKEY")).unwrap_or("test-key").to_owned();
         Vector {
-            accounts: Accounts::new(vec![Account::new(key_id.clone(), text(&inputs["secret"]))]),
-            query: format!("{}&signature={}", text(&vector["string_to_sign"]), text(&vector["expected_signature"])),
-            now_ms: text(&inputs["timestamp"]).parse().unwrap(),
+            accounts: Accounts::new(vec![Account::new(key_id.clone(), vector.text("secret"))]),
+            query: format!("{}&signature={}", vector.string_to_sign(), vector.signature()),
+            now_ms: vector.text("timestamp").parse().unwrap(),
             key_id,
         }
     }
@@ -167,6 +292,29 @@ mod tests {
             let Vector { accounts, key_id, query, now_ms } = vector(name);
             assert!(accounts.authorise(Some(&key_id), &query, now_ms + 10).is_ok(), "{name}");
         }
+    }
+
+    #[test]
+    fn an_ed25519_key_signs_in_place_of_a_secret() {
+        let vector = golden("binance-spot", "account-balance-ed25519");
+        let account = Account::new("k", "").with_public_key(ed25519_pem(vector.text("private_key_pem")));
+        let accounts = Accounts::new(vec![account]);
+        let now = vector.text("timestamp").parse().unwrap();
+        let escaped = vector.signature().replace('+', "%2B").replace('/', "%2f").replace('=', "%3D");
+        let ask = |signed: &str| accounts.authorise(Some("k"), &format!("{signed}&signature={escaped}"), now).err();
+        assert_eq!(ask(vector.string_to_sign()), None);
+        assert_eq!(ask(&format!("a=b&{}", vector.string_to_sign())), Some(Refusal::BadSignature));
+    }
+
+    #[test]
+    fn an_account_belongs_to_the_exchange_it_names() {
+        let list = r#"[{"key_id":"a","secret":"s","exchange":"okx","passphrase":"p","may_withdraw":true},
+                       {"key_id":"b","public_key_pem":"-"}]"#;
+        let list = Account::parse_list(list).unwrap();
+        assert!(Accounts::of(ExchangeId::Okx, &list).find("a").unwrap().may_withdraw);
+        assert!(Accounts::of(ExchangeId::Kucoin, &list).find("a").is_none());
+        assert!(Accounts::of(ExchangeId::Kucoin, &list).find("b").is_some());
+        assert!(Account::parse_list(r#"[{"key_id":"a","secret":"s","exchange":"okcoin"}]"#).is_err());
     }
 
     #[test]

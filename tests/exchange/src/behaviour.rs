@@ -13,11 +13,11 @@ pub enum Mode {
     /// As the real exchange would.
     #[default]
     Normal,
-    /// HTTP 500 with error -1000.
+    /// The exchange's own words for a fault of its own; HTTP 500 with error -1000 on Binance.
     Fail,
-    /// HTTP 429 with error -1003 and `Retry-After`.
+    /// Its own words for too many requests; HTTP 429 with error -1003 and `Retry-After` on Binance.
     Throttle {
-        /// The `Retry-After` header, in seconds.
+        /// The `Retry-After` header, or what the exchange has in its place, in seconds.
         retry_after_s: u64,
     },
     /// Right answers, late.
@@ -35,7 +35,7 @@ pub enum Mode {
         /// The free amount, as the exchange prints it.
         free: String,
     },
-    /// The used-weight header shows this value instead of the connection's own.
+    /// The headroom header counts this as used instead of the connection's own; nothing where there is no header.
     Crowded {
         /// Weight used in the current minute.
         used_weight: u32,

@@ -13,7 +13,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use crate::accounts::{Account, Accounts, parameter};
+use crate::accounts::{Account, Accounts, ExchangeId, parameter};
 use crate::behaviour::{Behaviours, Mode, Order};
 use crate::listener::SpentWeight;
 
@@ -34,14 +34,16 @@ struct Exchange {
     behaviours: Arc<Behaviours>,
 }
 
-pub(crate) fn router(accounts: Vec<Account>, behaviours: Arc<Behaviours>) -> Router {
-    let exchange = Arc::new(Exchange { accounts: Accounts::new(accounts), behaviours });
+pub(crate) fn router(accounts: &[Account], behaviours: Arc<Behaviours>) -> Router {
+    let exchange = Arc::new(Exchange { accounts: Accounts::of(ExchangeId::BinanceSpot, accounts), behaviours });
     Router::new()
         .route("/api/v3/ping", get(ping))
         .route("/api/v3/time", get(time))
         .route("/api/v3/ticker/price", get(ticker))
         .route("/api/v3/exchangeInfo", get(exchange_info))
         .route("/api/v3/account", get(account))
+        .route("/sapi/v1/account/apiRestrictions", get(api_restrictions))
+        .route("/sapi/v1/system/status", get(system_status))
         .layer(middleware::from_fn_with_state(Arc::clone(&exchange), misbehave))
         // Behind the layer: the exchange obeys however badly it behaves.
         .route("/control", get(overview).post(control))
@@ -151,6 +153,35 @@ async fn account(
         "updateTime": now, "accountType": "SPOT", "balances": balances, "permissions": ["SPOT"], "uid": 354_937_868,
     }))
     .into_response()
+}
+
+async fn api_restrictions(
+    State(exchange): State<Arc<Exchange>>,
+    Extension(mode): Extension<Mode>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    match exchange.accounts.authorise(api_key(&headers), &query.unwrap_or_default(), clock_ms(&mode)) {
+        Ok(account) => Json(restrictions(account)).into_response(),
+        Err(refusal) => {
+            let (status, code, words) = refusal.as_binance();
+            refuse(status, code, words)
+        }
+    }
+}
+
+async fn system_status() -> Json<Value> {
+    Json(json!({ "status": 0, "msg": "normal" }))
+}
+
+/// What `/sapi/v1/account/apiRestrictions` says of a key (developers.binance.com, API key permission).
+pub(crate) fn restrictions(account: &Account) -> Value {
+    json!({
+        "ipRestrict": false, "createTime": 1_698_645_219_000_i64, "enableReading": true,
+        "enableWithdrawals": account.may_withdraw, "enableInternalTransfer": false, "enableMargin": false,
+        "enableFutures": true, "permitsUniversalTransfer": false, "enableVanillaOptions": false,
+        "enableSpotAndMarginTrading": true, "enablePortfolioMarginTrading": false,
+    })
 }
 
 async fn overview(State(exchange): State<Arc<Exchange>>) -> Response {

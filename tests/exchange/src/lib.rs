@@ -1,16 +1,22 @@
-//! A Binance spot exchange for tests: HTTPS on a real socket, real request signatures, Binance's own error bodies.
+//! Simulated exchanges for tests: HTTPS on a real socket, real request signatures, each exchange's own error bodies.
 //!
-//! It verifies what a client sends (key, time window, HMAC) as strictly as the exchange does, and can be told to fail,
-//! throttle, lag, or run a wrong clock, for everybody or for one key. It knows balances and prices but no orders, and
-//! it must never be reachable from outside the machine: it listens on loopback unless told otherwise.
+//! Binance spot stands at the root, every other one behind its prefix ([`ExchangeId::prefix`]). Each verifies what a
+//! client sends (key, time window or nonce, signature) as strictly as the exchange documents, and can be told to fail,
+//! throttle, lag, or run a wrong clock, for everybody or for one key. They know balances and prices but no orders, and
+//! must never be reachable from outside the machine: the listener is on loopback unless told otherwise. Nothing here
+//! may share code with the clients under test: it is the second opinion on their signatures.
 //!
-//! Start reading at [`ExchangeSim::start`]; what it can be told is [`Order`].
+//! Start reading at [`ExchangeSim::start`]; what it can be told is [`Order`], what an exchange is, `venue.rs`.
 
 mod accounts;
 mod behaviour;
 mod binance;
 mod certificate;
 mod listener;
+mod signature;
+#[cfg(test)]
+mod vectors;
+mod venue;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -20,7 +26,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use accounts::{Account, AccountsError};
+pub use accounts::{Account, AccountsError, ExchangeId};
 pub use behaviour::{Mode, Order, UnusableOrder};
 pub use certificate::CertificateError;
 
@@ -107,7 +113,8 @@ impl ExchangeSim {
         let socket = TcpListener::bind(listen).await.map_err(refused)?;
         let address = socket.local_addr().map_err(refused)?;
         let behaviours = Arc::new(Behaviours::default());
-        let router = binance::router(accounts, Arc::clone(&behaviours));
+        // Binance last: its fallback, which counts and misbehaves too, is the one that stays.
+        let router = venue::router(&accounts, &behaviours).merge(binance::router(&accounts, Arc::clone(&behaviours)));
         let stop = CancellationToken::new();
         tokio::spawn(listener::serve(socket, tls, router, stop.clone()));
         Ok(Self { address, ca_file, behaviours, _stop: stop.drop_guard() })
@@ -116,6 +123,11 @@ impl ExchangeSim {
     /// Root of the API, for example `https://127.0.0.1:40123`.
     pub fn base_url(&self) -> String {
         format!("https://{}", self.address)
+    }
+
+    /// Root of one exchange's API, for example `https://127.0.0.1:40123/kraken_spot`.
+    pub fn base_url_of(&self, exchange: ExchangeId) -> String {
+        format!("https://{}{}", self.address, exchange.prefix())
     }
 
     /// The file with the authority's certificate that a client must trust.
@@ -128,7 +140,7 @@ impl ExchangeSim {
         self.behaviours.obey(order);
     }
 
-    /// How often `path` was asked for since the start, refused requests included.
+    /// How often `path`, its prefix included, was asked for since the start, refused requests included.
     pub fn served(&self, path: &str) -> u64 {
         self.behaviours.served(path)
     }

@@ -1,4 +1,4 @@
-//! `flota-exchange-sim`: the simulated exchange as a process, for tests that start real agents.
+//! `flota-exchange-sim`: the simulated exchanges as a process, for tests that start real agents.
 //!
 //! It prints one JSON line when it is ready, `{"base_url": …, "ca_file": …, "pid": …}`, and runs until SIGTERM, SIGINT
 //! or, with `--until-stdin-closes`, the end of its standard input.
@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Parser)]
-#[command(about = "A Binance spot exchange for tests", version)]
+#[command(about = "Simulated exchanges for tests", version)]
 struct Cli {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:0")]
@@ -21,7 +21,8 @@ struct Cli {
     /// Where to write the certificate that clients must trust, as PEM
     #[arg(long)]
     ca_file: PathBuf,
-    /// JSON list of {"key_id", "secret", "balances": {"USDT": "1000.00"}}; a file, because arguments are public
+    /// JSON list of {"key_id", "secret", "balances": {"USDT": "1000.00"}} and, where needed, "passphrase",
+    /// "public_key_pem", "may_withdraw", "exchange"; a file, because arguments are public
     #[arg(long)]
     accounts: Option<PathBuf>,
     /// End when standard input ends, so that a test that dies takes the simulator with it

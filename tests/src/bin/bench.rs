@@ -14,6 +14,10 @@ mod basics;
 mod figure;
 #[path = "bench/ground.rs"]
 mod ground;
+#[path = "bench/material.rs"]
+mod material;
+#[path = "bench/procedures.rs"]
+mod procedures;
 #[path = "bench/stopwatch.rs"]
 mod stopwatch;
 
@@ -29,11 +33,18 @@ use figure::Figure;
 use ground::Ground;
 
 /// All of them.
-const BENCHES: &[Bench] = &[Bench {
-    name: "basics",
-    about: "exports, package checks, and what an operator waits for in a fleet of five",
-    run: basics::run,
-}];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "basics",
+        about: "exports, package checks, and what an operator waits for in a fleet of five",
+        run: basics::run,
+    },
+    Bench {
+        name: "procedures",
+        about: "the manual's procedures on large inputs, beside wc, openssl and Python scripts",
+        run: procedures::run,
+    },
+];
 
 struct Bench {
     name: &'static str,

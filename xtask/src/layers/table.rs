@@ -79,6 +79,7 @@ const INTERNAL: &[(&str, Internal)] = &[
     ("flota-swtpm", Only(&[])),
     ("flota-exchange-sim", Only(&[])),
     ("flota-stand-in-bot", Only(&[])),
+    ("flota-fuzz-replay", Any),
     ("flota-tests", Any),
     ("xtask", Only(&[])),
 ];

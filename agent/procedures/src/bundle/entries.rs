@@ -5,26 +5,31 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, Take};
 use std::num::NonZeroU64;
 
 use flota_seal::json::Json;
+use memchr::memchr2;
 
 use super::report::FileState;
-use super::source::Snapshot;
+use super::source::{self, Snapshot};
 
 /// Bytes read at a time.
 const BLOCK_LEN: usize = 64 << 10;
 
-/// Bytes of a line that are looked at. An entry of the bot has a few hundred; the parsed form of a line this long may
-/// take thirty times its length, which still fits the 32 MiB that an export may take.
-const MAX_LINE_LEN: usize = 1 << 20;
+/// Bytes of a line that are looked at. An entry of the bot has a few hundred; the parsed form of a line of small objects
+/// takes up to ninety times its length, which at this length still fits the 32 MiB that an export may take.
+const MAX_LINE_LEN: usize = 256 << 10;
 
 /// Reads entries until the end of the snapshot or the first error, which [`Entries::into_state`] then tells.
 pub(super) struct Entries {
     reader: BufReader<Take<File>>,
+    /// Bytes of the snapshot.
+    len: u64,
     line: Vec<u8>,
     /// Entries to pass over, or the error of counting them.
     skip: io::Result<u64>,
     count: u64,
     undecodable: u64,
     cut: u64,
+    /// Bytes that the log had lost when its end was read.
+    lost: u64,
     error: Option<io::Error>,
 }
 
@@ -44,11 +49,13 @@ impl Entries {
     pub(super) fn new(source: Snapshot, limit: Option<NonZeroU64>) -> Self {
         let mut entries = Self {
             reader: BufReader::with_capacity(BLOCK_LEN, source.file.take(source.len)),
+            len: source.len,
             line: Vec::new(),
             skip: Ok(0),
             count: 0,
             undecodable: 0,
             cut: 0,
+            lost: 0,
             error: None,
         };
         if let Some(limit) = limit {
@@ -59,16 +66,15 @@ impl Entries {
 
     /// What there is to report once the entries have ended.
     pub(super) fn into_state(self) -> FileState {
-        let Self { count, undecodable, cut, error, .. } = self;
-        match error {
-            Some(error) if count == 0 => FileState::Unreadable { problem: error.to_string() },
-            Some(error) => FileState::Partial { count, undecodable, problem: error.to_string() },
-            None if cut > 0 => {
-                let problem = format!("{cut} lines are longer than {MAX_LINE_LEN} bytes: their ends are cut");
-                FileState::Partial { count, undecodable, problem }
-            }
-            None => FileState::Read { count, undecodable },
-        }
+        let Self { len, count, undecodable, cut, lost, error, .. } = self;
+        let problem = match error {
+            Some(error) if count == 0 => return FileState::Unreadable { problem: error.to_string() },
+            Some(error) => error.to_string(),
+            None if lost > 0 => source::truncated(len, len - lost),
+            None if cut > 0 => format!("{cut} lines are longer than {MAX_LINE_LEN} bytes: their ends are cut"),
+            None => return FileState::Read { count, undecodable },
+        };
+        FileState::Partial { count, undecodable, problem }
     }
 
     fn try_next(&mut self) -> io::Result<Option<Json>> {
@@ -113,9 +119,10 @@ impl Entries {
                 Err(error) => return Err(error),
             };
             if block.is_empty() {
+                self.lost = self.reader.get_ref().limit();
                 return Ok(if self.line.is_empty() { None } else { Some(end) });
             }
-            let found = block.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
+            let found = memchr2(b'\n', b'\r', block);
             let piece = &block[..found.unwrap_or(block.len())];
             let room = MAX_LINE_LEN - self.line.len();
             self.line.extend_from_slice(&piece[..piece.len().min(room)]);

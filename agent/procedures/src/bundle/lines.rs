@@ -1,104 +1,108 @@
-//! Lines as Python's `str.splitlines` sees them: counted in a stream at the speed of the disk, and split in a text.
+//! Lines as Python's `str.splitlines` sees them: breaks counted at the speed of memory, and lines split off a text.
+//!
+//! Nothing is decoded: every break is an ASCII byte or begins with a lead byte, and at those a decoder starts afresh
+//! after invalid UTF-8, so the breaks of the bytes are those of the decoded text.
 
 /// The longest line break in bytes is U+2028's or U+2029's, so two bytes before the current one decide.
-const CONTEXT: usize = 2;
+pub(super) const CONTEXT: usize = 2;
 
 /// Bytes whose counts fit one `u8` each: what the compiler turns into whole-register arithmetic.
 const LANE: usize = 128;
 
-/// Bytes that are looked at twice when a break other than U+000A is near. Small enough to stay in the first-level cache
-/// in between.
+/// Bytes that are surveyed at once. Small enough to stay in the first-level cache if they must be looked at again.
 const STRIDE: usize = 4096;
 
-/// Counts lines of a stream that arrives in blocks, without decoding it.
-///
-/// Decoding would change nothing: every break is an ASCII byte or begins with a lead byte, and at those a decoder
-/// starts afresh after invalid UTF-8.
-pub(super) struct LineCounter {
-    breaks: u64,
-    /// [`CONTEXT`] bytes of the previous block, then the current one.
-    buffer: Box<[u8]>,
-    /// Whether something follows the last break.
-    open: bool,
+/// Strides that are counted the thorough way without a survey, once one has failed: breaks other than U+000A, and what
+/// looks like their beginning, come in swarms.
+const WARY_STRIDES: u32 = 15;
+
+/// Counts line breaks in pieces of a text.
+#[derive(Default)]
+pub(super) struct BreakCounter {
+    /// Strides still to be counted without a survey.
+    wary: u32,
 }
 
-impl LineCounter {
-    /// A counter for blocks of up to `block_len` bytes.
-    pub(super) fn new(block_len: usize) -> Self {
-        Self { breaks: 0, buffer: vec![0; CONTEXT + block_len].into_boxed_slice(), open: false }
-    }
-
-    /// Where to put the next block.
-    pub(super) fn block(&mut self) -> &mut [u8] {
-        &mut self.buffer[CONTEXT..]
-    }
-
-    /// Counts the first `len` bytes of the block.
-    pub(super) fn count(&mut self, len: usize) {
-        let end = CONTEXT + len;
+impl BreakCounter {
+    /// The breaks that end after the first [`CONTEXT`] bytes of `bytes`, which are those before the piece, or zeros where
+    /// the text begins. U+000D U+000A is one break, which ends with its first byte.
+    pub(super) fn count(&mut self, bytes: &[u8]) -> u64 {
+        let mut breaks = 0;
         let mut start = CONTEXT;
-        while start < end {
-            let stop = end.min(start + STRIDE);
-            let survey = survey(&self.buffer[start - CONTEXT..start], &self.buffer[start..stop]);
-            self.breaks += if survey.only_line_feeds {
-                survey.line_feeds
-            } else {
-                count_breaks(&self.buffer[start - CONTEXT..stop])
-            };
+        while start < bytes.len() {
+            let stop = bytes.len().min(start + STRIDE);
+            breaks += self.count_stride(&bytes[start - CONTEXT..stop]);
             start = stop;
         }
-        // An empty block leaves only the context, which is too short to match.
-        if let [.., before, previous, last] = self.buffer[..end] {
-            self.open = last != b'\n' && !ends_line(last, previous, before);
-        }
-        self.buffer.copy_within(len..end, 0);
+        breaks
     }
 
-    /// Lines so far; what follows the last break is one.
-    pub(super) fn lines(&self) -> u64 {
-        self.breaks + u64::from(self.open)
+    fn count_stride(&mut self, bytes: &[u8]) -> u64 {
+        if self.wary == 0 {
+            if let Some(line_feeds) = count_if_plain(bytes) {
+                return line_feeds;
+            }
+            self.wary = WARY_STRIDES;
+        }
+        self.wary -= 1;
+        count_thoroughly(bytes)
     }
 }
 
-/// The lines of a text, without their breaks.
-pub(super) fn split(text: &str) -> Vec<&str> {
-    let mut lines = Vec::new();
-    let mut rest = text;
-    while let Some((at, found)) = rest.char_indices().find(|(_, character)| is_break(*character)) {
-        lines.push(&rest[..at]);
-        rest = &rest[at + found.len_utf8()..];
-        if found == '\r' {
-            rest = rest.strip_prefix('\n').unwrap_or(rest);
-        }
-    }
-    if !rest.is_empty() {
-        lines.push(rest);
-    }
-    lines
+/// Whether a text that ends with these bytes ends with a line break. Zeros stand before the beginning.
+pub(super) fn ends_with_break([before, previous, last]: [u8; CONTEXT + 1]) -> bool {
+    last == b'\n' || ends_break(last, previous, before)
 }
 
-fn is_break(character: char) -> bool {
-    matches!(character, '\n'..='\r' | '\u{1c}'..='\u{1e}' | '\u{85}' | '\u{2028}' | '\u{2029}')
+/// The lines of a text in UTF-8, or nearly, without their breaks.
+pub(super) fn split(text: &[u8]) -> Lines<'_> {
+    Lines { rest: text }
+}
+
+/// See [`split`].
+pub(super) struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let found = (0..self.rest.len()).find_map(|at| Some((at, break_len(&self.rest[at..])?)));
+        let (end, len) = found.unwrap_or((self.rest.len(), 0));
+        let line = &self.rest[..end];
+        self.rest = &self.rest[end + len..];
+        Some(line)
+    }
+}
+
+/// The length of the break that the text begins with.
+fn break_len(text: &[u8]) -> Option<usize> {
+    match text {
+        [b'\r', b'\n', ..] | [0xc2, 0x85, ..] => Some(2),
+        [b'\n'..=b'\r' | 0x1c..=0x1e, ..] => Some(1),
+        [0xe2, 0x80, 0xa8 | 0xa9, ..] => Some(3),
+        _ => None,
+    }
 }
 
 /// Whether a break other than U+000A ends at `byte`, after `previous` and `before`.
 #[expect(clippy::needless_bitwise_bool, reason = "a branch would keep the loop from working on whole registers")]
-fn ends_line(byte: u8, previous: u8, before: u8) -> bool {
+fn ends_break(byte: u8, previous: u8, before: u8) -> bool {
     let control = (byte.wrapping_sub(0x0b) <= 0x0d - 0x0b) | (byte.wrapping_sub(0x1c) <= 0x1e - 0x1c);
     let next_line = (byte == 0x85) & (previous == 0xc2);
     let separator = (byte & 0xfe == 0xa8) & (previous == 0x80) & (before == 0xe2);
     control | next_line | separator
 }
 
-struct Survey {
-    line_feeds: u64,
-    /// No other break, nor the start of one, stands in the bytes or right before them.
-    only_line_feeds: bool,
-}
-
-fn survey(context: &[u8], bytes: &[u8]) -> Survey {
-    let mut line_feeds = 0;
+/// The line feeds after the context; `None` if another break, or the beginning of one, may stand in the bytes.
+fn count_if_plain(bytes: &[u8]) -> Option<u64> {
+    let (context, bytes) = bytes.split_at(CONTEXT);
     let mut suspects = context.iter().fold(0, |found, byte| found | suspect(*byte));
+    let mut line_feeds = 0;
     for lane in bytes.chunks(LANE) {
         let mut here: u8 = 0;
         for byte in lane {
@@ -107,7 +111,7 @@ fn survey(context: &[u8], bytes: &[u8]) -> Survey {
         }
         line_feeds += u64::from(here);
     }
-    Survey { line_feeds, only_line_feeds: suspects == 0 }
+    (suspects == 0).then_some(line_feeds)
 }
 
 /// 1 for U+000B to U+001E, which is every other ASCII break and some that are none, and for the bytes 0xC2 and 0xE2 that
@@ -116,9 +120,9 @@ fn suspect(byte: u8) -> u8 {
     u8::from(byte.wrapping_sub(0x0b) <= 0x1e - 0x0b) | u8::from(byte & 0xdf == 0xc2)
 }
 
-/// Counts the breaks that end after the first [`CONTEXT`] bytes; U+000D U+000A is one.
+/// The breaks that end after the context.
 #[expect(clippy::needless_bitwise_bool, reason = "a branch would keep the loop from working on whole registers")]
-fn count_breaks(bytes: &[u8]) -> u64 {
+fn count_thoroughly(bytes: &[u8]) -> u64 {
     let mut breaks = 0;
     let mut start = CONTEXT;
     while start < bytes.len() {
@@ -129,7 +133,7 @@ fn count_breaks(bytes: &[u8]) -> u64 {
         let mut here: u8 = 0;
         for ((byte, previous), before) in lane.iter().zip(previous).zip(before) {
             let line_feed = (*byte == b'\n') & (*previous != b'\r');
-            here += u8::from(line_feed | ends_line(*byte, *previous, *before));
+            here += u8::from(line_feed | ends_break(*byte, *previous, *before));
         }
         breaks += u64::from(here);
         start = stop;
@@ -142,23 +146,24 @@ mod tests {
     use super::*;
 
     fn count(bytes: &[u8], block_len: usize) -> u64 {
-        let mut counter = LineCounter::new(block_len);
-        for block in bytes.chunks(block_len) {
-            counter.block()[..block.len()].copy_from_slice(block);
-            counter.count(block.len());
-        }
-        counter.count(0);
-        counter.lines()
+        let mut counter = BreakCounter::default();
+        let mut text = vec![0; CONTEXT];
+        text.extend_from_slice(bytes);
+        let starts = (CONTEXT..text.len()).step_by(block_len);
+        let breaks: u64 =
+            starts.map(|start| counter.count(&text[start - CONTEXT..text.len().min(start + block_len)])).sum();
+        let [.., before, previous, last] = text[..] else { return 0 };
+        breaks + u64::from(!ends_with_break([before, previous, last]))
     }
 
     #[test]
     fn every_break_of_python_splits_and_nothing_else_does() {
         let text = "a\u{2028}b\u{2029}c\u{85}d\u{b}e\u{c}f\u{1c}g\u{1d}h\u{1e}i\r\nj\rk\n\nl\u{1f}m\u{a0}n\u{2027}o";
         let lines = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "", "l\u{1f}m\u{a0}n\u{2027}o"];
-        assert_eq!(split(text), lines);
-        assert_eq!(split(""), [""; 0]);
-        assert_eq!(split("\n\n"), ["", ""]);
-        assert_eq!(split("a\n"), ["a"]);
+        assert_eq!(split(text.as_bytes()).collect::<Vec<_>>(), lines.map(str::as_bytes));
+        assert_eq!(split(b"").count(), 0);
+        assert_eq!(split(b"\n\n").collect::<Vec<_>>(), [b"", b""]);
+        assert_eq!(split(b"a\n").collect::<Vec<_>>(), [b"a"]);
     }
 
     #[test]
@@ -191,7 +196,9 @@ mod tests {
                 bytes.extend(std::iter::repeat_n(b'.', filler));
                 bytes.extend_from_slice(PIECES[(state >> 28) as usize]);
             }
-            let expected = split(&String::from_utf8_lossy(&bytes)).len() as u64;
+            let expected = split(&bytes).count() as u64;
+            // Decoding first, as Python does, changes nothing.
+            assert_eq!(split(String::from_utf8_lossy(&bytes).as_bytes()).count() as u64, expected, "{bytes:?}");
             for block_len in [1, 2, 3, 5, 4096, 1 << 16] {
                 assert_eq!(count(&bytes, block_len), expected, "{bytes:?} in blocks of {block_len}");
             }

@@ -12,6 +12,7 @@ pub struct ExportReport {
     pub(super) generated_at: String,
     pub(super) signature: Signature,
     pub(super) files: Vec<FileReport>,
+    pub(super) notes: Vec<String>,
 }
 
 /// Whether an export holds everything that there was.
@@ -94,6 +95,11 @@ impl ExportReport {
         &self.files
     }
 
+    /// What the operator may want to mend although the export holds everything, such as a damaged file of line counts.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
     /// Whether everything was read.
     pub fn status(&self) -> Status {
         if self.files.iter().any(|file| file.state.problem().is_some()) { Status::Partial } else { Status::Ok }
@@ -122,7 +128,9 @@ impl ExportReport {
             ("files", self.files.iter().map(FileReport::to_json).collect::<Vec<_>>().into()),
         ];
         let alerts = self.alert_entries().map(|count| ("alert_entries", count.into()));
-        Json::object(members.into_iter().chain(alerts))
+        let notes: Vec<Json> = self.notes.iter().map(|note| note.as_str().into()).collect();
+        let notes = (!notes.is_empty()).then(|| ("notes", notes.into()));
+        Json::object(members.into_iter().chain(alerts).chain(notes))
     }
 
     fn entries(&self, role: Role) -> Option<u64> {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
@@ -21,6 +22,11 @@ pub(super) struct Snapshot {
     pub(super) file: File,
     /// Bytes.
     pub(super) len: u64,
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    /// The instant of the last change of the file or its attributes, seconds and nanoseconds. Unlike the instant of the
+    /// last write nobody can set it back.
+    pub(super) changed: (i64, i64),
 }
 
 impl Source {
@@ -38,11 +44,22 @@ impl Source {
             Err(error) => return Self::Unreadable(io::Error::from(error).to_string()),
         };
         match file.metadata() {
-            Ok(metadata) if metadata.is_file() => Self::Open(Snapshot { len: metadata.len(), file }),
+            Ok(metadata) if metadata.is_file() => Self::Open(Snapshot {
+                len: metadata.len(),
+                device: metadata.dev(),
+                inode: metadata.ino(),
+                changed: (metadata.ctime(), metadata.ctime_nsec()),
+                file,
+            }),
             Ok(_) => Self::Unreadable("it is not a regular file".to_owned()),
             Err(error) => Self::Unreadable(error.to_string()),
         }
     }
+}
+
+/// What to say of a log that had `len` bytes when it was opened, of which only `read` were left to be read.
+pub(super) fn truncated(len: u64, read: u64) -> String {
+    format!("it was truncated while it was read: of {len} bytes only {read} were left")
 }
 
 /// The name of a log in an export: its absolute path, or the path as given if nothing stands there.

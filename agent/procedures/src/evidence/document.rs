@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use flota_seal::json::{Json, ParseJsonError};
 use jiff::Timestamp;
 
-use super::report::codes;
+use super::codes;
 use crate::iso_time;
 
 /// Bytes of an Ed25519 signature (RFC 8032 §5.1.6).

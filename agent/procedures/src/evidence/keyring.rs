@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use flota_seal::json::{Json, ParseJsonError};
 
+use crate::licence::repeated_name;
+
 /// Ed25519 public keys by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keyring(BTreeMap<String, [u8; 32]>);
@@ -27,6 +29,9 @@ pub enum KeyringError {
     /// JSON of another shape.
     #[error("the keyring is not an object of key names and hexadecimal keys")]
     WrongShape,
+    /// Two keys have one name. Which of them counts would depend on the reader: remove one.
+    #[error("the keyring names {0} twice: remove one")]
+    Repeated(String),
     /// A key is not one.
     #[error("the key {0} of the keyring is not 64 hexadecimal digits")]
     BadKey(String),
@@ -46,7 +51,7 @@ impl Keyring {
         Self::parse(&text)
     }
 
-    /// Reads `{key_id: hex}` or `{"keys": {key_id: hex}}`.
+    /// Reads `{key_id: hex}` or `{"keys": {key_id: hex}}`. Several keys at once let a TPM module change keys.
     ///
     /// # Errors
     /// [`KeyringError`].
@@ -54,6 +59,9 @@ impl Keyring {
         let document = Json::parse(text).map_err(KeyringError::NotJson)?;
         let nested = document.member("keys").filter(|keys| keys.as_object().is_some());
         let members = nested.unwrap_or(&document).as_object().ok_or(KeyringError::WrongShape)?;
+        if let Some(name) = repeated_name(text) {
+            return Err(KeyringError::Repeated(name));
+        }
         let mut keys = BTreeMap::new();
         for (id, value) in members {
             let text = value.as_str().ok_or(KeyringError::WrongShape)?;

@@ -4,26 +4,10 @@ use std::path::{Path, PathBuf};
 
 use flota_seal::json::Json;
 
+use super::codes;
 use super::document::Evidence;
 use crate::iso_time;
-
-/// Codes of findings. Those that the bot's script has are spelt as it spells them.
-pub(super) mod codes {
-    pub(in super::super) const SIGNATURE_INVALID: &str = "tpm.signature.invalid";
-    pub(in super::super) const SIGNATURE_MISSING: &str = "tpm.signature.missing";
-    pub(in super::super) const SIGNATURE_MISSING_KEY_ID: &str = "tpm.signature.missing_key_id";
-    pub(in super::super) const KEY_UNKNOWN: &str = "tpm.key.unknown";
-    pub(in super::super) const FINGERPRINT_MISMATCH: &str = "tpm.fingerprint.mismatch";
-    pub(in super::super) const FINGERPRINT_MISSING: &str = "tpm.fingerprint.missing";
-    pub(in super::super) const EXPIRED: &str = "tpm.attestation.expired";
-    pub(in super::super) const ATTESTED_IN_FUTURE: &str = "tpm.attestation.future";
-    pub(in super::super) const EVIDENCE_MISSING: &str = "tpm.evidence.missing";
-    pub(in super::super) const EVIDENCE_INVALID: &str = "tpm.evidence.invalid";
-    pub(in super::super) const KEYRING_INVALID: &str = "tpm.keyring.invalid";
-    pub(in super::super) const LICENCE_INVALID: &str = "tpm.license.invalid";
-    pub(in super::super) const LICENCE_UNVERIFIED: &str = "tpm.license.unverified";
-    pub(in super::super) const LICENCE_NOT_IN_FORCE: &str = "tpm.license.not_in_force";
-}
+use crate::licence::{Licence, Term};
 
 /// What evidence is worth, from best to worst; the worst finding decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,12 +46,22 @@ pub struct Finding {
     pub message: String,
 }
 
+/// Whether somebody's word was proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Its signature was verified.
+    Proved,
+    /// It is only what a file claims.
+    Claimed,
+}
+
 /// What a check of evidence found.
 #[derive(Clone, Debug)]
 pub struct EvidenceReport {
     status: EvidenceStatus,
     findings: Vec<Finding>,
     evidence: Option<Evidence>,
+    licence: Option<(Licence, Trust)>,
     key: Option<String>,
     expected_fingerprint: Option<String>,
     evidence_path: PathBuf,
@@ -99,24 +93,7 @@ impl EvidenceStatus {
 impl Finding {
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
-        match self.code {
-            codes::SIGNATURE_INVALID | codes::EVIDENCE_INVALID => {
-                "do not use this evidence; export it again and, if it stays so, escalate to the security team"
-            }
-            codes::EVIDENCE_MISSING => "export the evidence from the TPM module, or escalate to the security team",
-            codes::SIGNATURE_MISSING => "export signed evidence from the TPM module",
-            codes::SIGNATURE_MISSING_KEY_ID => {
-                "export evidence that names its key, or give a keyring with that key only"
-            }
-            codes::KEY_UNKNOWN => "give the keyring that holds the key of the TPM module",
-            codes::KEYRING_INVALID => "mend the keyring, or fetch it again",
-            codes::FINGERPRINT_MISMATCH => "check that evidence and licence are of this host",
-            codes::FINGERPRINT_MISSING => "export evidence that has a fingerprint",
-            codes::EXPIRED => "export new evidence",
-            codes::ATTESTED_IN_FUTURE => "check the clocks of the host and of the TPM module",
-            codes::LICENCE_UNVERIFIED => "give the keys of the issuer to have the licence checked",
-            _ => "ask the issuer for a valid licence",
-        }
+        codes::mend(self.code)
     }
 }
 
@@ -126,6 +103,7 @@ impl EvidenceReport {
             status: EvidenceStatus::Ok,
             findings: Vec::new(),
             evidence: None,
+            licence: None,
             key: None,
             expected_fingerprint: None,
             evidence_path: evidence_path.to_owned(),
@@ -154,6 +132,10 @@ impl EvidenceReport {
         self.evidence = Some(evidence.clone());
     }
 
+    pub(super) fn describe_licence(&mut self, licence: &Licence, trust: Trust) {
+        self.licence = Some((licence.clone(), trust));
+    }
+
     /// What the evidence is worth.
     pub fn status(&self) -> EvidenceStatus {
         self.status
@@ -172,6 +154,11 @@ impl EvidenceReport {
     /// The evidence, if it is well-formed.
     pub fn evidence(&self) -> Option<&Evidence> {
         self.evidence.as_ref()
+    }
+
+    /// The licence, if it is well-formed, and whether it is proved.
+    pub fn licence(&self) -> Option<(&Licence, Trust)> {
+        self.licence.as_ref().map(|(licence, trust)| (licence, *trust))
     }
 
     /// The name of the key whose signature was verified.
@@ -202,6 +189,7 @@ impl EvidenceReport {
             ("error_messages", self.list(Gravity::Error, |finding| finding.message.as_str().into())),
             ("payload", self.evidence.as_ref().map_or(Json::Null, |evidence| evidence.payload().clone())),
             ("expected_fingerprint", text(self.expected_fingerprint.as_deref())),
+            ("license", self.licence.as_ref().map_or(Json::Null, |(licence, trust)| licence_json(licence, *trust))),
             ("evidence_path", Json::from(self.evidence_path.to_string_lossy().as_ref())),
         ])
     }
@@ -219,4 +207,24 @@ impl Finding {
             ("hint", Json::from(self.hint())),
         ])
     }
+}
+
+/// The licence as the report shows it, beyond what the bot's script says.
+fn licence_json(licence: &Licence, trust: Trust) -> Json {
+    let text = |text: Option<&str>| text.map_or(Json::Null, Json::from);
+    let instant = |instant: Option<jiff::Timestamp>| text(instant.map(iso_time::format).as_deref());
+    Json::object([
+        ("format", Json::from(licence.kind().as_str())),
+        ("license_id", Json::from(licence.id())),
+        ("issuer", text(licence.issuer())),
+        ("profile", text(licence.profile())),
+        ("edition", text(licence.edition())),
+        ("fingerprint", text(licence.fingerprint())),
+        ("issued_at", instant(licence.issued_at())),
+        ("expires_at", instant(licence.expires_at())),
+        ("maintenance_until", instant(licence.maintenance_until())),
+        ("sequence", licence.sequence().map_or(Json::Null, Json::from)),
+        ("trial", Json::Bool(licence.term() == Term::Trial)),
+        ("signature_verified", Json::Bool(trust == Trust::Proved)),
+    ])
 }

@@ -1,22 +1,26 @@
 //! Binance spot (binance-spot-api-docs: rest-api.md, errors.md).
 
 use flota_seal::secret::Secret;
-use flota_seal::signature::{Algorithm, Signer};
 use jiff::Timestamp;
-use reqwest::header::HeaderName;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::credentials::Credentials;
-use super::exchange::{Answer, Ask, Balance, ClockTolerance, Exchange, Refusal, Usage, quote};
-use super::settings::{BaseUrl, Mode, Network, Symbol};
+use super::exchange::{
+    Answer, Ask, Balance, Clock, ClockTolerance, Exchange, Gauge, Moment, Rights, Usage, list, missing, number, text,
+};
+use super::refusal::{Refusal, Unusable, quote};
+use super::retry::Setback;
+use super::settings::{Mode, Network, Symbol};
+use super::signing::{self, PrivateKey};
 
+/// Root of the live API, which alone has the endpoints of the wallet (`/sapi`).
+pub(super) const LIVE: &str = "https://api.binance.com";
 /// How long a signed request stays valid, in milliseconds; Binance's own default (rest-api.md, Timing security).
 const RECV_WINDOW_MS: u16 = 5000;
 /// The market asked about where none is configured. The whole list is megabytes, and one market proves as much.
-const ANY_SYMBOL: &str = "BTCUSDT";
-const API_KEY: HeaderName = HeaderName::from_static("x-mbx-apikey");
-const USED_WEIGHT: &str = "x-mbx-used-weight-1m";
+pub(super) const ANY_SYMBOL: &str = "BTCUSDT";
+pub(super) const USED_WEIGHT: &str = "x-mbx-used-weight-1m";
+pub(super) const WEIGHT: &str = "request weight a minute";
 
 /// The adapter.
 pub(super) struct Spot;
@@ -30,242 +34,175 @@ impl Exchange for Spot {
         Mode::Spot
     }
 
-    fn base_url(&self, network: Network) -> BaseUrl {
-        BaseUrl::known(match network {
-            Network::Live => "https://api.binance.com",
+    fn root(&self, network: Network) -> Option<&'static str> {
+        Some(match network {
+            Network::Live => LIVE,
             Network::Testnet => "https://testnet.binance.vision",
         })
     }
 
-    fn clock_tolerance(&self) -> ClockTolerance {
-        // "timestamp < serverTime + 1000 && serverTime - timestamp <= recvWindow" (rest-api.md, Timing security).
-        ClockTolerance { ahead_ms: 1000, behind_ms: RECV_WINDOW_MS.into() }
+    fn clock_tolerance(&self) -> Option<ClockTolerance> {
+        Some(TOLERANCE)
     }
 
     fn time(&self) -> Ask {
-        Ask::open("/api/v3/time", String::new())
+        Ask::open("/api/v3/time", "")
     }
 
     fn public(&self, symbol: Option<&Symbol>) -> Ask {
         match symbol {
             Some(symbol) => Ask::open("/api/v3/ticker/price", format!("symbol={}", symbol.joined())),
-            None => self.usage(),
+            None => info(),
         }
     }
 
-    fn private(&self, credentials: &Credentials, now: Timestamp) -> Ask {
-        let query = format!("recvWindow={RECV_WINDOW_MS}&timestamp={}", now.as_millisecond());
-        let signature = sign(&query, credentials.secret());
-        Ask {
-            path: "/api/v3/account",
-            query: format!("{query}&signature={signature}"),
-            headers: vec![(API_KEY, credentials.key_id().clone())],
-        }
+    fn private(&self, credentials: &Credentials, moment: &Moment) -> Result<Ask, Unusable> {
+        signed("/api/v3/account", credentials, moment.now)
     }
 
-    fn usage(&self) -> Ask {
-        Ask::open("/api/v3/exchangeInfo", format!("symbol={ANY_SYMBOL}"))
+    fn gauge(&self) -> Gauge {
+        Gauge::Open(info)
     }
 
-    fn read_time(&self, answer: &Answer) -> Result<Timestamp, Refusal> {
-        let Time { server_time } = read(answer)?;
-        Timestamp::from_millisecond(server_time).map_err(|_| Refusal::nonsense("its clock shows no possible time"))
+    fn tells_rights(&self, network: Network) -> bool {
+        network == Network::Live
+    }
+
+    fn rights(&self, credentials: &Credentials, moment: &Moment) -> Result<Ask, Unusable> {
+        rights(credentials, moment)
+    }
+
+    fn read_time(&self, answer: &Answer) -> Result<Clock, Refusal> {
+        Clock::from_millis(answer.json()?["serverTime"].as_i64())
     }
 
     fn read_public(&self, symbol: Option<&Symbol>, answer: &Answer) -> Result<String, Refusal> {
+        let json = answer.json()?;
         if symbol.is_some() {
-            let Ticker { symbol, price } = read(answer)?;
+            let (symbol, price) = (text(&json, "/symbol")?, text(&json, "/price")?);
             return Ok(format!("{} trades at {}", quote(&symbol), quote(&price)));
         }
-        let Info { symbols, .. } = read(answer)?;
-        match symbols.first() {
-            Some(Market { symbol, status }) => Ok(format!("market {} is {}", quote(symbol), quote(status))),
-            None => Err(Refusal::nonsense("it lists no markets")),
-        }
+        let (symbol, status) = (text(&json, "/symbols/0/symbol")?, text(&json, "/symbols/0/status")?);
+        Ok(format!("market {} is {}", quote(&symbol), quote(&status)))
     }
 
     fn read_private(&self, answer: &Answer) -> Result<Vec<Balance>, Refusal> {
-        let Account { balances } = read(answer)?;
-        let balance = |AccountBalance { asset, free }| {
-            let free = free.parse().map_err(|_| Refusal::nonsense("a balance is not a number"))?;
-            Ok(Balance { asset, free })
-        };
-        balances.into_iter().map(balance).collect()
+        let balance = |entry: &Value| Balance::read(&text(entry, "/asset")?, number(entry, "/free")?);
+        list(&answer.json()?, "/balances")?.iter().map(balance).collect()
     }
 
-    fn read_usage(&self, answer: &Answer) -> Result<Usage, Refusal> {
-        let used = answer.header(USED_WEIGHT).and_then(|value| value.parse().ok());
+    fn read_usage(&self, answer: &Answer) -> Result<Option<Usage>, Refusal> {
+        let used = answer.count(USED_WEIGHT);
         let used = used.ok_or_else(|| Refusal::nonsense("it does not say how much request weight was used"))?;
-        let Info { rate_limits, .. } = read(answer)?;
-        let per_minute = |limit: &&RateLimit| {
-            limit.kind == "REQUEST_WEIGHT" && limit.interval == "MINUTE" && limit.interval_num == 1 && limit.limit > 0
+        let json = answer.json()?;
+        let per_minute = |limit: &&Value| {
+            limit["rateLimitType"] == "REQUEST_WEIGHT" && limit["interval"] == "MINUTE" && limit["intervalNum"] == 1
         };
-        let limit = rate_limits.iter().find(per_minute);
-        let limit = limit.ok_or_else(|| Refusal::nonsense("it names no request weight limit a minute"))?.limit;
-        Ok(Usage { used, limit })
+        let limit = list(&json, "/rateLimits")?.iter().find(per_minute).and_then(|limit| limit["limit"].as_u64());
+        let limit = limit.filter(|limit| *limit > 0);
+        let limit = limit.ok_or_else(|| Refusal::nonsense("it names no request weight limit a minute"))?;
+        Ok(Some(Usage { used, limit, unit: WEIGHT }))
     }
 
-    fn read_refusal(&self, answer: &Answer) -> Refusal {
-        match read::<ErrorBody>(answer) {
-            Ok(ErrorBody { code, msg }) => explain(answer.status, Some(code), &msg),
-            Err(_) => explain(answer.status, None, ""),
-        }
+    fn read_rights(&self, answer: &Answer) -> Result<Rights, Refusal> {
+        read_rights(answer)
+    }
+
+    fn refusal(&self, answer: &Answer) -> Option<Refusal> {
+        refusal(answer)
     }
 }
 
-/// The signature of a query: HMAC-SHA256 under the secret's text, in hex.
-fn sign(query: &str, secret: &Secret) -> String {
-    let mut signer = Signer::new(Algorithm::HmacSha256, secret);
-    signer.update(query.as_bytes());
-    hex::encode(signer.finish(None).value())
+/// "timestamp < serverTime + 1000 && serverTime - timestamp <= recvWindow" (rest-api.md, Timing security).
+pub(super) const TOLERANCE: ClockTolerance = ClockTolerance { ahead_ms: 1000, behind_ms: RECV_WINDOW_MS as i64 };
+
+fn info() -> Ask {
+    Ask::open("/api/v3/exchangeInfo", format!("symbol={ANY_SYMBOL}"))
+}
+
+/// A signed GET without parameters of its own.
+pub(super) fn signed(path: &'static str, credentials: &Credentials, now: Timestamp) -> Result<Ask, Unusable> {
+    let query = format!("recvWindow={RECV_WINDOW_MS}&timestamp={}", now.as_millisecond());
+    let signature = sign(&query, credentials.secret())?;
+    Ask::open(path, format!("{query}&signature={signature}")).header("x-mbx-apikey", credentials.key_text())
+}
+
+/// Asks what the key may do. `canWithdraw` of the account is about the account, not the key. The test networks do not have
+/// this endpoint.
+pub(super) fn rights(credentials: &Credentials, moment: &Moment) -> Result<Ask, Unusable> {
+    let ask = signed("/sapi/v1/account/apiRestrictions", credentials, moment.now)?;
+    Ok(Ask { elsewhere: Some(LIVE), ..ask })
+}
+
+pub(super) fn read_rights(answer: &Answer) -> Result<Rights, Refusal> {
+    match answer.json()?["enableWithdrawals"].as_bool() {
+        Some(true) => Ok(Rights::Withdrawal),
+        Some(false) => Ok(Rights::NoWithdrawal),
+        None => Err(missing()),
+    }
+}
+
+/// The signature of a query: HMAC-SHA256 under the secret's text, in hex; or Ed25519 in percent-encoded Base64 if the
+/// secret is such a key in PEM.
+pub(super) fn sign(query: &str, secret: &Secret) -> Result<String, Unusable> {
+    if PrivateKey::is_pem(secret) {
+        let signature = signing::base64(&PrivateKey::read(secret)?.sign(query.as_bytes())?);
+        return Ok(signature.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D"));
+    }
+    Ok(hex::encode(signing::hmac_sha256(secret.expose(), &[query.as_bytes()])))
+}
+
+pub(super) fn refusal(answer: &Answer) -> Option<Refusal> {
+    if answer.is_success() {
+        return None;
+    }
+    let body = answer.json().unwrap_or_default();
+    Some(
+        explain(answer.status, body["code"].as_i64(), body["msg"].as_str().unwrap_or_default())
+            .after(answer.retry_after()),
+    )
 }
 
 /// Puts an error code into words. The code goes before the HTTP status, which the documents do not promise for the codes
 /// that matter most.
 fn explain(status: u16, code: Option<i64>, msg: &str) -> Refusal {
-    let (meaning, remedy) = match (code, status) {
-        (Some(-1021), _) => (
+    let (meaning, remedy) = match code {
+        Some(-1021) => (
             "it refused the timestamp of the signed request: this host's clock and the exchange's disagree",
-            Some("synchronise this host's clock (timedatectl, chronyc) and see the time_skew check"),
+            "synchronise this host's clock (timedatectl, chronyc) and see the time_skew check",
         ),
-        (Some(-1022), _) => (
+        Some(-1022) => (
             "it refused the signature: the secret does not belong to the key_id",
-            Some("put the HMAC secret that was issued together with this key_id into the credentials file"),
+            "put the HMAC secret that was issued together with this key_id into the credentials file",
         ),
-        (Some(-2014 | -2008), _) => (
+        Some(-2014 | -2008) => (
             "it does not take the key_id for an API key",
-            Some("copy the API key anew, without spaces or quotation marks, as key_id into the credentials file"),
+            "copy the API key anew, without spaces or quotation marks, as key_id into the credentials file",
         ),
-        (Some(-2015), _) => (
+        Some(-2015) => (
             "it refused the key: unknown on this network, not allowed from this address, or without reading permission",
-            Some("check in the exchange's API management that the key exists, lists this host's address and may read"),
+            "check in the exchange's API management that the key exists, lists this host's address and may read",
         ),
-        (Some(-1002), _) => ("the key may not read this account", Some("give the key the reading permission")),
-        (Some(-1121), _) => ("it does not know the symbol", Some("correct public_symbol, for example BTCUSDT")),
-        (_, 418) => (
-            "it has banned this host's address for asking too often; further requests lengthen the ban",
-            Some("stop every program that asks from this address and wait as long as Retry-After says"),
-        ),
-        (Some(-1003), _) | (_, 429) => (
-            "it throttles this host's address: too many requests",
-            Some("find out which program asks so often from this address, and run the check again later"),
-        ),
-        (_, 403) => (
-            "its firewall refused the request",
-            Some("check whether this host's country and address may use the exchange"),
-        ),
-        (_, 500..) => ("it is failing on its side", Some("look at the exchange's status page and wait")),
-        (_, 300..400) => {
-            ("it redirects to another address", Some("set base_url to the address that the exchange uses now"))
-        }
-        _ => ("it refused the request", None),
+        Some(-1002) => ("the key may not read this account", "give the key the reading permission"),
+        Some(-4109) => ("the account is not active", "move funds to it once, or ask the exchange's support"),
+        Some(-1121) => ("it does not know the symbol", "correct public_symbol, for example BTCUSDT"),
+        _ => return Refusal::unknown(status, code.map(|code| code.to_string()).unwrap_or_default(), msg),
     };
-    // Where we know better, the exchange's own words only lengthen the line.
-    let meaning = match remedy {
-        None if !msg.is_empty() => format!("{meaning}: {}", quote(msg)),
-        _ => meaning.to_owned(),
-    };
-    Refusal { code, meaning, remedy }
-}
-
-fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, Refusal> {
-    serde_json::from_value(answer.json()?).map_err(|_| Refusal::nonsense("its answer lacks what Binance documents"))
-}
-
-#[derive(Deserialize)]
-struct ErrorBody {
-    code: i64,
-    #[serde(default)]
-    msg: String,
-}
-
-#[derive(Deserialize)]
-struct Time {
-    #[serde(rename = "serverTime")]
-    server_time: i64,
-}
-
-#[derive(Deserialize)]
-struct Ticker {
-    symbol: String,
-    price: String,
-}
-
-#[derive(Deserialize)]
-struct Info {
-    #[serde(rename = "rateLimits")]
-    rate_limits: Vec<RateLimit>,
-    symbols: Vec<Market>,
-}
-
-#[derive(Deserialize)]
-struct Market {
-    symbol: String,
-    status: String,
-}
-
-#[derive(Deserialize)]
-struct RateLimit {
-    #[serde(rename = "rateLimitType")]
-    kind: String,
-    interval: String,
-    #[serde(rename = "intervalNum")]
-    interval_num: u64,
-    limit: u64,
-}
-
-#[derive(Deserialize)]
-struct Account {
-    balances: Vec<AccountBalance>,
-}
-
-#[derive(Deserialize)]
-struct AccountBalance {
-    asset: String,
-    free: String,
+    let code = code.map(|code| code.to_string());
+    Refusal { code, meaning: meaning.to_owned(), remedy: Some(remedy), setback: Setback::of_status(status) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const VECTORS: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/exchanges.json"));
-
-    fn hmac_vectors() -> Vec<serde_json::Value> {
-        let vectors: Vec<serde_json::Value> = serde_json::from_str(VECTORS).unwrap();
-        let ours = |vector: &serde_json::Value| {
-            vector["exchange"] == "binance-spot" && vector["inputs"]["hash"] == "HMAC-SHA256"
-        };
-        vectors.into_iter().filter(ours).collect()
-    }
-
-    #[test]
-    fn published_signatures_are_reproduced() {
-        let vectors = hmac_vectors();
-        assert!(vectors.len() >= 3);
-        for vector in vectors {
-            let secret = Secret::decode(vector["inputs"]["secret"].as_str().unwrap(), "vector").unwrap();
-            let signature = sign(vector["string_to_sign"].as_str().unwrap(), &secret);
-            assert_eq!(signature, vector["expected_signature"].as_str().unwrap(), "{}", vector["name"]);
-        }
-    }
-
-    #[test]
-    fn the_account_request_is_the_published_one() {
-        let vector = hmac_vectors().into_iter().find(|vector| vector["name"] == "account-balance").unwrap();
-        let credentials = Credentials::new("test-key", Secret::decode("test-secret", "vector").unwrap()).unwrap();
-        let ask = Spot.private(&credentials, Timestamp::from_millisecond(1_700_000_000_000).unwrap());
-        let url = Spot.base_url(Network::Live).endpoint(ask.path, &ask.query);
-        assert_eq!(url.as_str(), vector["inputs"]["url"].as_str().unwrap());
-        assert_eq!(ask.headers[0].1, "test-key");
-        assert!(ask.headers[0].1.is_sensitive());
-    }
-
     #[test]
     fn the_exchange_is_quoted_only_where_we_do_not_know_better_and_never_raw() {
         let unknown = explain(400, Some(-9999), "odd\u{1b}[31m thing");
         assert_eq!(unknown.meaning, "it refused the request: odd [31m thing");
         assert_eq!(explain(400, Some(-1022), "x").meaning.find('x'), None);
-        assert!(explain(418, Some(-1003), "banned until 1").meaning.contains("banned"));
+        let banned = explain(418, Some(-1003), "banned until 1");
+        assert!(banned.meaning.contains("banned"));
+        assert_eq!(banned.setback, Setback::Final, "asking again lengthens a ban");
     }
 }

@@ -1,5 +1,7 @@
 //! The credentials file: JSON or TOML, one table an exchange.
 
+mod checks;
+mod error;
 mod table;
 
 #[cfg(test)]
@@ -10,13 +12,15 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use flota_seal::secret::{Secret, SecretError};
-use reqwest::header::HeaderValue;
+use flota_seal::secret::Secret;
 use zeroize::Zeroizing;
 
-use super::request::ExchangeId;
+use super::names::ExchangeId;
+use super::refusal::Unusable;
 use super::settings::{HealthSettings, Network, ValueError};
 use table::Table;
+
+pub use error::CredentialsError;
 
 /// Longest credentials file, in bytes: hundreds of exchanges. Anything longer is another file given by mistake.
 const MAX_FILE: u64 = 1 << 20;
@@ -24,10 +28,18 @@ const MAX_FILE: u64 = 1 << 20;
 const READABLE_BY_OTHERS: u32 = 0o044;
 
 /// The fields of an exchange's table.
-const FIELDS: [&str; 6] = ["key_id", "secret", "passphrase", "mode", "testnet", "health_check"];
+const FIELDS: [&str; 7] = ["key_id", "secret", "passphrase", "mode", "testnet", "health_check", "checks"];
 /// The fields of its `health_check` table.
-const HEALTH_FIELDS: [&str; 7] =
-    ["public_symbol", "private_asset", "private_min_balance", "skip_public", "skip_private", "base_url", "ca_file"];
+const HEALTH_FIELDS: [&str; 8] = [
+    "public_symbol",
+    "private_asset",
+    "private_min_balance",
+    "skip_public",
+    "skip_private",
+    "base_url",
+    "ca_file",
+    "region",
+];
 /// Names that other tools use for our fields, in lower case and without separators.
 const WRONG_NAMES: [(&str, &str); 16] = [
     ("apikey", "key_id"),
@@ -50,7 +62,7 @@ const WRONG_NAMES: [(&str, &str); 16] = [
 
 /// An exchange's API key. Deliberately not printable.
 pub struct Credentials {
-    key_id: HeaderValue,
+    key_id: String,
     secret: Secret,
     passphrase: Option<Secret>,
 }
@@ -75,105 +87,13 @@ pub enum FileFormat {
     Toml,
 }
 
-/// Why a credentials file is unusable. `at` is the file and, where it is known, the field; no value is ever repeated.
-#[derive(Debug, thiserror::Error)]
-pub enum CredentialsError {
-    /// The file cannot be read.
-    #[error("reading the credentials file {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file is too long to be a credentials file.
-    #[error("{} is longer than {MAX_FILE} bytes: is it a credentials file?", path.display())]
-    TooLong {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file is neither JSON nor TOML, as its name says it should be.
-    #[error("{at}: line {line} is not valid {format:?}: correct it")]
-    Syntax {
-        /// The file.
-        at: String,
-        /// What it should be.
-        format: FileFormat,
-        /// The first line that is wrong, from 1.
-        line: usize,
-    },
-    /// A field has another type than it must have.
-    #[error("{at} must be {expected}")]
-    WrongType {
-        /// The file and field.
-        at: String,
-        /// The right type.
-        expected: &'static str,
-    },
-    /// A field that other tools call so.
-    #[error("{at}: this field is called '{right}' here: rename it")]
-    WrongName {
-        /// The file and field.
-        at: String,
-        /// Its name here.
-        right: &'static str,
-    },
-    /// A field that nobody knows.
-    #[error("{at} is no field of this table: it has {known}")]
-    UnknownField {
-        /// The file and field.
-        at: String,
-        /// The fields that there are, comma separated.
-        known: String,
-    },
-    /// A field's value cannot be used.
-    #[error("reading {at}")]
-    Value {
-        /// The file and field.
-        at: String,
-        /// Why.
-        #[source]
-        source: ValueError,
-    },
-    /// A secret cannot be decoded. Its message names the file and field.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// A placeholder's variable is not set.
-    #[error("{at} needs the environment variable {variable}, which is not set")]
-    UnsetVariable {
-        /// The file and field.
-        at: String,
-        /// The variable.
-        variable: String,
-    },
-    /// A placeholder that is not `${NAME}`.
-    #[error("{at} has a placeholder that is not ${{NAME}}: correct it")]
-    Placeholder {
-        /// The file and field.
-        at: String,
-    },
-    /// One half of a key.
-    #[error("{at} has a {present} and no {missing}: a key needs both")]
-    HalfAKey {
-        /// The file and table.
-        at: String,
-        /// The half that is there.
-        present: &'static str,
-        /// The half that is not.
-        missing: &'static str,
-    },
-}
-
 impl Credentials {
     /// A key of an exchange.
     pub fn new(key_id: &str, secret: Secret) -> Result<Self, ValueError> {
         if key_id.is_empty() || !key_id.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(ValueError::KeyId);
         }
-        let mut key_id = HeaderValue::from_str(key_id).map_err(|_| ValueError::KeyId)?;
-        key_id.set_sensitive(true);
-        Ok(Self { key_id, secret, passphrase: None })
+        Ok(Self { key_id: key_id.to_owned(), secret, passphrase: None })
     }
 
     /// The same key with the passphrase that some exchanges want.
@@ -188,9 +108,17 @@ impl Credentials {
         self.passphrase.as_ref()
     }
 
-    /// As a header that nothing prints.
-    pub(super) fn key_id(&self) -> &HeaderValue {
+    pub(super) fn key_text(&self) -> &str {
         &self.key_id
+    }
+
+    /// The passphrase, on an exchange that takes no request without one.
+    pub(super) fn passphrase_text(&self) -> Result<&str, Unusable> {
+        let text = self.passphrase.as_ref().and_then(|passphrase| std::str::from_utf8(passphrase.expose()).ok());
+        text.ok_or(Unusable {
+            meaning: "this exchange's keys have a passphrase, and the credentials have none",
+            remedy: "put the passphrase that was chosen with this key into the credentials file",
+        })
     }
 
     pub(super) fn secret(&self) -> &Secret {
@@ -248,6 +176,7 @@ impl ExchangeEntry {
             Some(health) => health_settings(&health)?,
             None => HealthSettings::default(),
         };
+        settings.custom = checks::read(table)?;
         settings.mode = table.parsed("mode")?;
         settings.network = table.flag("testnet")?.map(|testnet| if testnet { Network::Testnet } else { Network::Live });
         Ok(Self { credentials: credentials(table)?, settings, notes: Vec::new() })
@@ -284,5 +213,7 @@ fn health_settings(table: &Table<'_>) -> Result<HealthSettings, CredentialsError
         skip_private: table.flag("skip_private")?.unwrap_or_default(),
         base_url: table.parsed("base_url")?,
         ca_file: table.text("ca_file")?.map(|path| PathBuf::from(path.as_str())),
+        region: table.parsed("region")?,
+        custom: Vec::new(),
     })
 }

@@ -1,5 +1,6 @@
 //! What a check-up found, for people and for programs.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,13 +8,16 @@ use std::time::Duration;
 use flota_seal::json::Json;
 use jiff::Timestamp;
 
-use super::request::{CheckName, HealthRequest};
+use super::names::CheckName;
+use super::request::HealthRequest;
 use super::settings::Network;
 use crate::iso_time;
 
-/// How well a check, or the whole host, is. Ordered from good to bad.
+/// How well a check, or the whole host, is. Ordered from good to bad, after the one that says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
+    /// Nothing could be learnt: of a single check, never of the whole host.
+    Unknown,
     /// As it should be.
     Healthy,
     /// It works, and will not for long, or not well.
@@ -25,7 +29,7 @@ pub enum Status {
 /// The answer to one check.
 #[derive(Clone, Debug)]
 pub struct CheckResult {
-    pub(super) name: CheckName,
+    pub(super) name: Cow<'static, str>,
     pub(super) status: Status,
     pub(super) latency: Option<Duration>,
     pub(super) message: String,
@@ -49,6 +53,7 @@ impl Status {
     /// The name that reports use.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Unknown => "unknown",
             Self::Healthy => "healthy",
             Self::Degraded => "degraded",
             Self::Unavailable => "unavailable",
@@ -58,7 +63,7 @@ impl Status {
     /// The exit code of `check-runtime-health` (manual section 4): 0, 1 or 2.
     pub fn exit_code(self) -> u8 {
         match self {
-            Self::Healthy => 0,
+            Self::Unknown | Self::Healthy => 0,
             Self::Degraded => 1,
             Self::Unavailable => 2,
         }
@@ -66,9 +71,9 @@ impl Status {
 }
 
 impl CheckResult {
-    /// Which check it was.
-    pub fn name(&self) -> CheckName {
-        self.name
+    /// Which check it was: one of [`CheckName`], or the name that the operator gave it.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// How it went.
@@ -92,12 +97,12 @@ impl CheckResult {
     }
 
     fn text(&self) -> String {
-        let mut line = format!("{}: {}", self.name.name(), self.status.name());
+        let mut line = format!("{}: {}", self.name, self.status.name());
         if let Some(latency) = self.latency {
             // Writing to a String cannot fail.
             let _ = write!(line, " (latency={:.3}s)", latency.as_secs_f64());
         }
-        if self.status > Status::Healthy {
+        if self.status != Status::Healthy {
             let _ = write!(line, ": {}", self.message);
             if let Some(remedy) = &self.remedy {
                 let _ = write!(line, "; {remedy}");
@@ -114,7 +119,7 @@ impl CheckResult {
             details.insert("remedy".to_owned(), remedy.into());
         }
         Json::object([
-            ("name", self.name.name().into()),
+            ("name", (*self.name).into()),
             ("status", self.status.name().into()),
             ("latency", self.latency.map(|latency| latency.as_secs_f64()).into()),
             ("details", Json::Object(details)),
@@ -135,9 +140,10 @@ impl HealthReport {
         }
     }
 
-    /// The worst of the results.
+    /// The worst of the results. One from which nothing could be learnt does not count.
     pub fn overall(&self) -> Status {
-        self.results.iter().map(CheckResult::status).max().unwrap_or(Status::Unavailable)
+        let worst = self.results.iter().map(CheckResult::status).max().unwrap_or(Status::Unavailable);
+        worst.max(Status::Healthy)
     }
 
     /// Every result, in the order in which the checks ran.
@@ -147,7 +153,7 @@ impl HealthReport {
 
     /// The result of one check, if it ran.
     pub fn result(&self, name: CheckName) -> Option<&CheckResult> {
-        self.results.iter().find(|result| result.name == name)
+        self.results.iter().find(|result| result.name == name.name())
     }
 
     /// Remarks that are no verdict: what was skipped, a credentials file that others can read.

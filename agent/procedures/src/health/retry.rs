@@ -11,8 +11,21 @@ pub(super) enum Setback {
     Transient,
     /// The exchange asks for patience, perhaps for how long.
     Throttled { retry_after: Option<Duration> },
+    /// Most likely final, but known to be wrong now and then: one more attempt decides.
+    Unsure,
     /// Asking again gives the same answer, or makes things worse.
     Final,
+}
+
+impl Setback {
+    /// What the HTTP status alone says.
+    pub(super) fn of_status(status: u16) -> Self {
+        match status {
+            429 => Self::Throttled { retry_after: None },
+            500.. => Self::Transient,
+            _ => Self::Final,
+        }
+    }
 }
 
 /// A number from 0 to 1 that spreads the attempts of many hosts over time.
@@ -38,7 +51,10 @@ pub(super) fn pause(limits: &Limits, failed: u32, setback: Setback, jitter: Jitt
     let own = doubled.min(limits.max_delay);
     match setback {
         Setback::Final => None,
-        Setback::Transient | Setback::Throttled { retry_after: None } => Some(own.mul_f64(0.5 + jitter.0 / 2.0)),
+        Setback::Unsure if failed > 1 => None,
+        Setback::Transient | Setback::Unsure | Setback::Throttled { retry_after: None } => {
+            Some(own.mul_f64(0.5 + jitter.0 / 2.0))
+        }
         Setback::Throttled { retry_after: Some(asked) } if asked > limits.max_retry_after => None,
         Setback::Throttled { retry_after: Some(asked) } => Some(asked + limits.base_delay.mul_f64(jitter.0)),
     }
@@ -71,6 +87,8 @@ mod tests {
         assert!(pause(&limits, 2, Setback::Transient, MOST).is_some());
         assert_eq!(pause(&limits, 3, Setback::Transient, MOST), None);
         assert_eq!(pause(&limits, 1, Setback::Final, MOST), None);
+        assert!(pause(&limits, 1, Setback::Unsure, MOST).is_some());
+        assert_eq!(pause(&limits, 2, Setback::Unsure, MOST), None);
     }
 
     #[test]

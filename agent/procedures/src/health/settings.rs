@@ -1,13 +1,19 @@
 //! What a check-up can be told, by flags or by the `health_check` table of the credentials file.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use reqwest::Url;
 
+use super::custom::CustomCheck;
+pub use super::symbol::Symbol;
+
 /// Longest symbol or asset name. The longest of the exchanges' names are about twenty characters.
-const MAX_NAME: usize = 40;
+pub(super) const MAX_NAME: usize = 40;
 
 /// Settings of a check-up, each of them optional. Flags and the credentials file give one of these each; what the flags
 /// leave open, the file decides.
@@ -31,6 +37,10 @@ pub struct HealthSettings {
     pub base_url: Option<BaseUrl>,
     /// PEM file with the only authorities to trust, in place of the system's.
     pub ca_file: Option<PathBuf>,
+    /// The account's region, on exchanges that have a host for each.
+    pub region: Option<Region>,
+    /// The operator's own checks, which run after the others.
+    pub custom: Vec<CustomCheck>,
 }
 
 impl HealthSettings {
@@ -47,6 +57,8 @@ impl HealthSettings {
             skip_private: self.skip_private || fallback.skip_private,
             base_url: self.base_url.or(fallback.base_url),
             ca_file: self.ca_file.or(fallback.ca_file),
+            region: self.region.or(fallback.region),
+            custom: self.custom.into_iter().chain(fallback.custom).collect(),
         }
     }
 }
@@ -73,9 +85,18 @@ pub enum Network {
     Testnet,
 }
 
-/// A traded pair, in any of the usual notations: `BTCUSDT`, `BTC/USDT`, `btc-usdt`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Symbol(String);
+/// Where an account is kept, on exchanges that keep them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Region {
+    /// Everywhere else.
+    Global,
+    /// The European Economic Area.
+    Eea,
+    /// The United States.
+    Us,
+    /// Australia.
+    Au,
+}
 
 /// An asset code, for example `USDT`; always upper case.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,6 +119,9 @@ pub enum ValueError {
     /// Symbols and assets are letters and digits; a symbol may have `/`, `-`, `_`, `:` or `.` between.
     #[error("the name must be 1 to {MAX_NAME} letters and digits")]
     Name,
+    /// Not one of the four regions.
+    #[error("the region must be global, eea, us or au")]
+    Region,
     /// Negative, not a number, or beyond all bounds.
     #[error("the amount must be a number that is not negative")]
     Amount,
@@ -132,35 +156,23 @@ impl FromStr for Mode {
     }
 }
 
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl Symbol {
-    /// The symbol as given.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Its letters and digits alone, in upper case: `BTCUSDT` for every notation of it.
-    pub(super) fn joined(&self) -> String {
-        self.0.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
-    }
-}
-
-impl FromStr for Symbol {
+impl FromStr for Region {
     type Err = ValueError;
 
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "/-_:.".contains(c);
-        let some = text.chars().any(|c| c.is_ascii_alphanumeric());
-        if some && text.len() <= MAX_NAME && text.chars().all(allowed) {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ValueError::Name)
+        match text {
+            "global" => Ok(Self::Global),
+            "eea" => Ok(Self::Eea),
+            "us" => Ok(Self::Us),
+            "au" => Ok(Self::Au),
+            _ => Err(ValueError::Region),
         }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -252,46 +264,5 @@ impl FromStr for BaseUrl {
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str().trim_end_matches('/'))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn values_are_checked_where_they_come_in() {
-        assert_eq!("btc/usdt".parse::<Symbol>().unwrap().joined(), "BTCUSDT");
-        assert_eq!("BTC&side=BUY".parse::<Symbol>(), Err(ValueError::Name));
-        assert_eq!("///".parse::<Symbol>(), Err(ValueError::Name));
-        assert_eq!("usdt".parse::<Asset>().unwrap().as_str(), "USDT");
-        assert_eq!("".parse::<Asset>(), Err(ValueError::Name));
-        for amount in ["-1", "nan", "inf", "ten"] {
-            assert_eq!(amount.parse::<Amount>(), Err(ValueError::Amount), "{amount}");
-        }
-        for url in ["http://api.binance.com", "https://user:pw@x", "https://x/?a=b", "api.binance.com", "https://"] {
-            assert_eq!(url.parse::<BaseUrl>(), Err(ValueError::BaseUrl), "{url}");
-        }
-    }
-
-    #[test]
-    fn endpoints_keep_the_base_path_and_the_signed_query() {
-        let base: BaseUrl = "https://testnet.binance.vision/api/".parse().unwrap();
-        assert_eq!(
-            base.endpoint("/v3/time", "a=1&b=%EF").as_str(),
-            "https://testnet.binance.vision/api/v3/time?a=1&b=%EF"
-        );
-        let local: BaseUrl = "https://[::1]:8443".parse().unwrap();
-        assert_eq!((local.host(), local.port()), ("::1", 8443));
-    }
-
-    #[test]
-    fn flags_go_before_the_file() {
-        let flags = HealthSettings { mode: Some(Mode::Spot), skip_private: true, ..Default::default() };
-        let file =
-            HealthSettings { mode: Some(Mode::Paper), private_min_balance: Some(Amount(5.0)), ..Default::default() };
-        let both = flags.or(file);
-        assert_eq!((both.mode, both.private_min_balance), (Some(Mode::Spot), Some(Amount(5.0))));
-        assert!(both.skip_private && !both.skip_public);
     }
 }

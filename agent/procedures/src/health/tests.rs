@@ -195,6 +195,13 @@ async fn wrong_clocks_are_found_on_either_side() {
     let report = bench.check(&checks, bench.settings(), SECRET).await;
     let text = report.to_text();
     assert!(text.contains("behind the exchange's: it refuses signed requests"), "{text}");
+    let private = report.result(CheckName::PrivateApi).unwrap();
+    assert_eq!(private.status(), Status::Healthy, "the key is judged by a corrected clock: {text}");
+    assert!(private.message().contains("signed with this host's clock corrected by "), "{}", private.message());
+
+    // Beyond a minute nothing is corrected.
+    bench.exchange.obey(Order::everyone(Behave::Skew { skew_ms: 90_000 }));
+    let text = bench.check(&checks, bench.settings(), SECRET).await.to_text();
     assert!(text.contains("this host's clock and the exchange's disagree"), "{text}");
 
     bench.exchange.obey(Order::everyone(Behave::Normal));

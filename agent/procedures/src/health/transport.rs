@@ -4,11 +4,11 @@ use std::error::Error;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
-use reqwest::header::RETRY_AFTER;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
 use rustls::pki_types::CertificateDer;
@@ -17,15 +17,15 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::exchange::{Answer, Ask};
+use super::exchange::{Answer, Ask, Moment};
+use super::refusal::Unusable;
 use super::request::{HealthRequest, Limits};
 use super::retry::{Jitter, Setback, pause};
-use super::settings::BaseUrl;
 
 /// Longest answer that is read, in bytes: an account lists some hundred assets, which is tens of kilobytes.
 const MAX_ANSWER: usize = 2 << 20;
 /// How requests introduce themselves.
-const USER_AGENT: &str = concat!("flota-agent/", env!("CARGO_PKG_VERSION"));
+pub(super) const USER_AGENT: &str = concat!("flota-agent/", env!("CARGO_PKG_VERSION"));
 
 /// Why a check-up could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +68,9 @@ pub(super) enum TransportError {
     TooLong,
     #[error("the time for the whole check-up was used up")]
     OutOfTime,
+    /// Nothing was asked, because nothing could be signed.
+    #[error("the key cannot be used")]
+    Unsigned(#[source] Unusable),
 }
 
 /// What one request came to.
@@ -83,10 +86,14 @@ pub(super) struct Reply {
 /// A client for one check-up.
 pub(super) struct Transport<'a> {
     client: reqwest::Client,
-    base_url: &'a BaseUrl,
+    request: &'a HealthRequest,
     limits: &'a Limits,
     clock: &'a (dyn Fn() -> Timestamp + Sync),
     deadline: Instant,
+    /// The nonce of the last signed request.
+    nonce: AtomicI64,
+    /// What to add to the host's clock before signing, in milliseconds, once it is known.
+    correction_ms: OnceLock<i64>,
 }
 
 impl<'a> Transport<'a> {
@@ -106,16 +113,23 @@ impl<'a> Transport<'a> {
             .build()
             .map_err(HealthError::Client)?;
         let limits = request.limits();
-        Ok(Self { client, base_url: request.base_url(), limits, clock, deadline: Instant::now() + limits.total })
+        let deadline = Instant::now() + limits.total;
+        let (nonce, correction_ms) = (AtomicI64::new(0), OnceLock::new());
+        Ok(Self { client, request, limits, clock, deadline, nonce, correction_ms })
     }
 
     pub(super) fn now(&self) -> Timestamp {
         (self.clock)()
     }
 
+    /// What is left of the time for the whole check-up.
+    pub(super) fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     /// The addresses that the exchange's name resolves to.
     pub(super) async fn resolve(&self) -> Result<Vec<SocketAddr>, std::io::Error> {
-        let name = (self.base_url.host(), self.base_url.port());
+        let name = (self.request.base_url().host(), self.request.base_url().port());
         let lookup = timeout(self.limits.attempt, tokio::net::lookup_host(name));
         match timeout_at(self.deadline, lookup).await {
             Ok(Ok(addresses)) => Ok(addresses?.collect()),
@@ -123,9 +137,25 @@ impl<'a> Transport<'a> {
         }
     }
 
-    /// Asks until there is an answer that will not change, within the limits. `make` is called for each attempt with the
-    /// time, because a signature covers it.
-    pub(super) async fn ask(&self, make: impl Fn(Timestamp) -> Ask + Send) -> Reply {
+    /// Whether what must be added to this host's clock is known, and how much it is, in milliseconds.
+    pub(super) fn correction_ms(&self) -> Option<i64> {
+        self.correction_ms.get().copied()
+    }
+
+    /// Signs from now on with a corrected clock. The first correction holds.
+    pub(super) fn correct(&self, correction_ms: i64) {
+        // A second measurement is no better than the first.
+        let _ = self.correction_ms.set(correction_ms);
+    }
+
+    /// Asks what anyone may ask.
+    pub(super) async fn ask(&self, make: impl Fn() -> Ask + Send + Sync) -> Reply {
+        self.ask_signed(self.limits.attempts, |_| Ok(make())).await
+    }
+
+    /// Asks until there is an answer that will not change, within the limits and at most so many `attempts`. `make` is
+    /// called for each attempt, because a signature covers the time.
+    pub(super) async fn ask_signed(&self, most: u32, make: impl Fn(&Moment) -> Result<Ask, Unusable> + Send) -> Reply {
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -136,12 +166,21 @@ impl<'a> Transport<'a> {
                 let answer = Err(TransportError::OutOfTime);
                 return Reply { answer, sent_at, latency: Duration::ZERO, attempts };
             }
-            let answer = match timeout(bound, self.attempt(make(sent_at))).await {
+            let ask = match make(&self.moment(sent_at)) {
+                Ok(ask) => ask,
+                Err(unusable) => {
+                    let answer = Err(TransportError::Unsigned(unusable));
+                    return Reply { answer, sent_at, latency: Duration::ZERO, attempts };
+                }
+            };
+            let answer = match timeout(bound, self.attempt(ask)).await {
                 Ok(answer) => answer,
                 Err(_) => Err(TransportError::TimedOut(bound)),
             };
             let latency = began.elapsed();
-            let again = setback(&answer)
+            let again = self
+                .setback(&answer)
+                .filter(|_| attempts < most)
                 .and_then(|setback| pause(self.limits, attempts, setback, jitter()))
                 .filter(|pause| Instant::now() + *pause < self.deadline);
             let Some(pause) = again else {
@@ -154,8 +193,12 @@ impl<'a> Transport<'a> {
 
     async fn attempt(&self, ask: Ask) -> Result<Answer, TransportError> {
         let broken = |error: reqwest::Error| TransportError::Broken(error.without_url());
-        let Ask { path, query, headers } = ask;
-        let mut request = self.client.get(self.base_url.endpoint(path, &query));
+        let Ask { method, elsewhere, path, query, headers, body } = ask;
+        let root = self.request.root_for(elsewhere);
+        let mut request = self.client.request(method, root.endpoint(&path, &query));
+        if !body.is_empty() {
+            request = request.body(body);
+        }
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -170,7 +213,32 @@ impl<'a> Transport<'a> {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, headers, body, certificate })
+        Ok(Answer { status, headers, body, certificate, received_at: self.now() })
+    }
+
+    fn moment(&self, sent_at: Timestamp) -> Moment {
+        let correction = SignedDuration::from_millis(self.correction_ms().unwrap_or_default());
+        let now = sent_at.checked_add(correction).unwrap_or(sent_at);
+        let clock = now.as_millisecond();
+        let last = self.nonce.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(clock.max(last + 1)));
+        let nonce = clock.max(last.unwrap_or_default() + 1);
+        let mut random = [0; 16];
+        random[..8].copy_from_slice(&fresh().to_be_bytes());
+        random[8..].copy_from_slice(&fresh().to_be_bytes());
+        Moment { now, nonce, random, network: self.request.network() }
+    }
+
+    /// Whether an answer is worth another attempt; `None` for a good one.
+    fn setback(&self, answer: &Result<Answer, TransportError>) -> Option<Setback> {
+        match answer {
+            Ok(answer) => self.request.exchange().adapter().refusal(answer).map(|refusal| refusal.setback),
+            // A certificate that was refused once is refused twice.
+            Err(error) if error.is_tls() => Some(Setback::Final),
+            Err(TransportError::Broken(_) | TransportError::TimedOut(_)) => Some(Setback::Transient),
+            Err(TransportError::TooLong | TransportError::OutOfTime | TransportError::Unsigned(_)) => {
+                Some(Setback::Final)
+            }
+        }
     }
 }
 
@@ -192,34 +260,17 @@ impl TransportError {
     }
 }
 
-/// Whether an answer is worth another attempt; `None` for a good one.
-fn setback(answer: &Result<Answer, TransportError>) -> Option<Setback> {
-    match answer {
-        Ok(answer) => match answer.status {
-            200..300 => None,
-            429 => Some(Setback::Throttled { retry_after: retry_after(answer) }),
-            500.. => Some(Setback::Transient),
-            _ => Some(Setback::Final),
-        },
-        // A certificate that was refused once is refused twice.
-        Err(error) if error.is_tls() => Some(Setback::Final),
-        Err(TransportError::Broken(_) | TransportError::TimedOut(_)) => Some(Setback::Transient),
-        Err(TransportError::TooLong | TransportError::OutOfTime) => Some(Setback::Final),
-    }
+/// A fresh random number; the standard library's hasher keys are its only source of them, and good enough to spread load
+/// and to tell requests apart.
+fn fresh() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
-/// `Retry-After` in seconds. Its other form, a date, is used by none of the exchanges.
-pub(super) fn retry_after(answer: &Answer) -> Option<Duration> {
-    answer.header(RETRY_AFTER.as_str())?.trim().parse().ok().map(Duration::from_secs)
-}
-
-/// A fresh random number; the standard library's hasher keys are its only source of them, and good enough to spread load.
 fn jitter() -> Jitter {
-    let random = RandomState::new().build_hasher().finish();
-    Jitter::from_random(u32::try_from(random >> 32).unwrap_or_default())
+    Jitter::from_random(u32::try_from(fresh() >> 32).unwrap_or_default())
 }
 
-fn tls_config(ca_file: Option<&PathBuf>) -> Result<ClientConfig, HealthError> {
+pub(super) fn tls_config(ca_file: Option<&PathBuf>) -> Result<ClientConfig, HealthError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

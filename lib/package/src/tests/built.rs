@@ -178,3 +178,131 @@ fn a_licence_must_be_proved_in_force_and_of_an_allowed_profile() {
     assert!(!verdict("pro", "hex:33", "2026-06-01"));
     assert!(!verdict("pro", "hex:22", "2027-06-01"));
 }
+
+#[test]
+fn what_a_package_demands_is_held_against_the_licence() {
+    use flota_seal::signature::Algorithm;
+    let root = tempfile::tempdir().unwrap();
+    let folder = sample_folder(root.path());
+    let keys = LicenceKeys::default().with_oem_keys(br#"{"keys": {"oem": "hex:22"}}"#, "test").unwrap();
+    let licence = root.path().join("license.json");
+    let grant = |more: &str| {
+        let text = format!(
+            r#"{{"schema":"core.oem.license","schema_version":"1.0","license_id":"L","profile":"pro",
+            "issued_at":"2026-01-01","expires_at":"2027-01-01"{more}}}"#
+        );
+        let payload = Json::parse(text.as_bytes()).unwrap();
+        let secret = Secret::decode("hex:22", "test").unwrap();
+        let signature = Signature::sign(&payload, &secret, Algorithm::HmacSha384, Some("oem")).to_json();
+        fs::write(&licence, Json::object([("payload", payload), ("signature", signature)]).pretty()).unwrap();
+    };
+    let archive = root.path().join("p.tar");
+    let demand = |metadata: &str| {
+        let metadata = Json::parse(metadata.as_bytes()).unwrap();
+        builder().metadata(metadata).build(&folder, &key(), &archive).unwrap();
+        let proof = Some(LicenceProof { path: &licence, keys: &keys });
+        let request = CheckRequest { licence: proof, key: Some(&key()), ..CheckRequest::new(&archive, now()) };
+        let report = check(&request).unwrap();
+        assert_eq!((report.is_ok(), report.licence_ok()), (report.errors().is_empty(), report.errors().is_empty()));
+        report.errors().to_vec()
+    };
+    let everything = r#"{"required_modules":["futures","grid"],"min_edition":"pro","fingerprint":"HOST-A"}"#;
+    grant(r#","modules":["grid","futures","more"],"edition":"enterprise","fingerprint":"HOST-A""#);
+    assert_eq!(demand(everything), [""; 0]);
+    grant(r#","modules":["grid"],"edition":"community","fingerprint":"HOST-B""#);
+    assert_eq!(
+        demand(everything),
+        [
+            "the licence does not unlock the modules that it requires: futures",
+            "the licence's edition (community) is not known to be pro or more",
+            "it is meant for the host HOST-A, the licence is for the host HOST-B",
+        ]
+    );
+    grant("");
+    assert_eq!(demand(everything).len(), 3);
+    assert_eq!(demand(r#"{"notes":"nothing is demanded"}"#), [""; 0]);
+}
+
+#[test]
+fn a_demand_that_cannot_be_read_is_no_manifest() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = sample_folder(root.path());
+    for metadata in [r#"{"required_modules":"grid"}"#, r#"{"min_edition":3}"#, r#"{"fingerprint":["F"]}"#] {
+        let built = builder().metadata(Json::parse(metadata.as_bytes()).unwrap()).build(
+            &folder,
+            &key(),
+            &root.path().join("p.tar"),
+        );
+        assert!(matches!(built, Err(BuildError::Manifest(ManifestError::WrongType { .. }))), "{metadata}");
+    }
+}
+
+#[test]
+fn each_layout_has_exactly_the_fields_of_the_manual() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("source");
+    fs::create_dir_all(folder.join("models")).unwrap();
+    fs::write(folder.join("models/a.bin"), b"abc").unwrap();
+    let time: Timestamp = "2026-01-02T03:04:05Z".parse().unwrap();
+    let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let sha384 = "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed\
+                  8086072ba1e7cc2358baeca134c825a7";
+    let cases = [
+        (
+            Layout::Update,
+            PackageBuilder::new("pkg-1", "1.2.3", "linux-x86_64", "python3.11"),
+            format!(
+                r#"{{"artifacts":[{{"path":"models/a.bin","sha256":"{sha256}","sha384":"{sha384}","size":3,"type":"full"}}],"id":"pkg-1","platform":"linux-x86_64","runtime":"python3.11","version":"1.2.3"}}"#
+            ),
+        ),
+        (
+            Layout::Release,
+            PackageBuilder::release("1.2.3", time),
+            format!(
+                r#"{{"artifacts":[{{"path":"models/a.bin","sha384":"{sha384}","size":3}}],"generated_at":"2026-01-02T03:04:05+00:00","version":"1.2.3"}}"#
+            ),
+        ),
+        (
+            Layout::Dudzianpkg,
+            PackageBuilder::dudzianpkg("models", "1.2.3", "HOST-A", time),
+            format!(
+                r#"{{"artifacts":[{{"path":"models/a.bin","sha256":"{sha256}","size":3}}],"created_at":"2026-01-02T03:04:05+00:00","fingerprint":"HOST-A","package_id":"models","version":"1.2.3"}}"#
+            ),
+        ),
+    ];
+    for (layout, builder, expected) in cases {
+        let archive = root.path().join(format!("{layout:?}.dudzianpkg"));
+        let built = builder.key_id("ops-1").build(&folder, &key(), &archive).unwrap();
+        assert_eq!(built.manifest.layout(), layout);
+        assert_eq!(String::from_utf8(built.manifest.signed_payload().canonical()).unwrap(), expected);
+        assert_eq!(built.manifest.embedded_signature().is_some(), layout == Layout::Update);
+        let report = check(&CheckRequest {
+            key: Some(&key()),
+            strictness: Strictness::Strict,
+            ..CheckRequest::new(&archive, now())
+        })
+        .unwrap();
+        assert!(report.is_ok() && codes(&report).is_empty(), "{layout:?}: {}", report.to_json().pretty());
+        assert_eq!(report.signature(), &SignatureVerdict::Valid { key_id: Some("ops-1".to_owned()) });
+        let out = root.path().join(format!("{layout:?}"));
+        unpack(&archive, &report.checked_package().unwrap(), &out).unwrap();
+        assert_eq!(out.join("manifest.sig").is_file(), layout != Layout::Update);
+        assert!(check_with_key(&out).unwrap().is_ok());
+    }
+}
+
+#[test]
+fn an_update_has_no_field_that_the_bots_own_package_has_not() {
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/golden/update/files/01_good/manifest.json");
+    let golden = Json::parse(&fs::read(golden).unwrap()).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    let folder = sample_folder(root.path());
+    let metadata = golden.member("metadata").unwrap().clone();
+    let built = builder().metadata(metadata).build(&folder, &key(), &root.path().join("p.tar")).unwrap();
+    let names = |object: &Json| object.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let first = |document: &Json| document.member("artifacts").unwrap().as_array().unwrap()[0].clone();
+    let document = built.manifest.document();
+    assert_eq!(names(document), names(&golden));
+    assert_eq!(names(&first(document)), names(&first(&golden)));
+    assert_eq!(names(document.member("signature").unwrap()), names(golden.member("signature").unwrap()));
+}

@@ -44,7 +44,7 @@ impl RawTar {
     }
 }
 
-fn signed_manifest(files: &[(&str, &[u8])]) -> String {
+pub(super) fn signed_manifest(files: &[(&str, &[u8])]) -> String {
     let artifacts = files.iter().map(|(path, data)| {
         Json::object([
             ("path", Json::from(*path)),
@@ -82,6 +82,11 @@ fn bad_files(tar: RawTar) -> Vec<(String, &'static str)> {
 
 fn one(path: &str, code: &'static str) -> Vec<(String, &'static str)> {
     vec![(path.to_owned(), code)]
+}
+
+fn make_pipe(path: &Path) {
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
 }
 
 #[test]
@@ -193,7 +198,7 @@ fn a_damaged_or_continued_archive_has_no_verdict() {
 }
 
 #[test]
-fn zip_and_other_files_are_named_for_what_they_are() {
+fn what_is_no_archive_is_named_for_what_it_is() {
     let open_error = |bytes: &[u8]| {
         let (_root, path) = saved(bytes);
         match check_with_key(&path) {
@@ -201,11 +206,137 @@ fn zip_and_other_files_are_named_for_what_they_are() {
             other => panic!("{:?}", other.map(|report| report.to_json())),
         }
     };
-    assert!(matches!(open_error(b"PK\x03\x04 and so on"), OpenError::Zip));
     assert!(matches!(open_error(b"just a text"), OpenError::Unknown));
     assert!(matches!(open_error(b""), OpenError::Unknown));
     let (_root, path) = saved(&RawTar::default().file("a", b"x").finish());
     assert!(matches!(check_with_key(&path), Err(CannotCheck::NoManifest { .. })));
+}
+
+#[test]
+fn a_pipe_or_device_as_the_package_is_refused_and_not_waited_for() {
+    let root = tempfile::tempdir().unwrap();
+    let pipe = root.path().join("package.tar");
+    make_pipe(&pipe);
+    for path in [pipe.as_path(), Path::new("/dev/zero")] {
+        let result = check_with_key(path).map(|_| ());
+        assert!(matches!(result, Err(CannotCheck::Open { source: OpenError::Unknown, .. })), "{result:?}");
+    }
+}
+
+#[test]
+fn sparse_tricks_are_refused_in_every_dialect() {
+    let refused = |tar: RawTar| {
+        let (_root, path) = saved(&tar.finish());
+        match check_with_key(&path) {
+            Err(CannotCheck::Archive { source, .. }) => source,
+            other => panic!("{:?}", other.map(|report| report.to_json())),
+        }
+    };
+    for record in [&b"22 GNU.sparse.major=1\n"[..], b"27 GNU.sparse.size=9999999\n", b"24 GNU.sparse.name=evil\n"] {
+        let tar = RawTar::default().manifest(&[]).entry("pax", tar::EntryType::XHeader, record).file("sparse", b"x");
+        assert!(matches!(refused(tar), ArchiveError::Unsupported("sparse files")));
+    }
+    // The old GNU form has its own type; the blocks of its map are not headers.
+    let mapped = RawTar::default().manifest(&[]).entry("sparse", tar::EntryType::GNUSparse, b"").file("more", b"x");
+    assert_eq!(bad_files(mapped)[0], ("sparse".to_owned(), "special_file"));
+    // A size in a pax header that is not the header's own decides how far the data goes.
+    let stretched = RawTar::default().manifest(&[]).entry("pax", tar::EntryType::XHeader, b"20 size=99999999999\n");
+    assert!(matches!(refused(stretched.file("a", b"x")), ArchiveError::TooLarge(_) | ArchiveError::Read(_)));
+}
+
+#[test]
+fn huge_or_malformed_pax_headers_are_refused() {
+    let refused = |data: &[u8], kind| {
+        let (_root, path) = saved(&RawTar::default().entry("pax", kind, data).file("a", b"x").finish());
+        matches!(check_with_key(&path), Err(CannotCheck::Archive { .. }))
+    };
+    let huge = format!("70010 path={}\n", "a".repeat(69_998));
+    assert!(refused(huge.as_bytes(), tar::EntryType::XHeader));
+    assert!(refused(&vec![b'a'; 70_000], tar::EntryType::GNULongLink));
+    for data in [&b"5 path=a\n"[..], b"99 path=a\n", b"path=a\n", b"9 path=ab", b"7 size=x\n", b"-1 path=a\n"] {
+        assert!(refused(data, tar::EntryType::XHeader), "{}", String::from_utf8_lossy(data));
+    }
+    assert!(refused(b"10 path=a\n", tar::EntryType::XGlobalHeader), "a path for every entry that follows");
+}
+
+#[test]
+fn endless_data_is_left_at_the_limit() {
+    let limits = Limits { unpacked_bytes: 1 << 20, ..Limits::default() };
+    let end = |bytes: Vec<u8>| {
+        let (_root, path) = saved(&bytes);
+        check(&CheckRequest { limits, ..CheckRequest::new(&path, now()) }).map(|_| ()).unwrap_err()
+    };
+    // Zeros for ever after the end of the archive, in a few kilobytes of gzip or zstd.
+    let mut endless = RawTar::default().manifest(&[]).finish();
+    endless.resize(16 << 20, 0);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&endless).unwrap();
+    for packed in [gzip.finish().unwrap(), zstd::encode_all(endless.as_slice(), 3).unwrap()] {
+        assert!(matches!(end(packed), CannotCheck::Archive { source: ArchiveError::Trailing, .. }));
+    }
+    // Entry after entry, each small.
+    let many = (0..2000).fold(RawTar::default(), |tar, at| tar.file(&format!("f{at}"), &[0; 600]));
+    assert!(matches!(end(many.finish()), CannotCheck::Archive { source: ArchiveError::TooLarge(_), .. }));
+    // A zstd frame that wants a window of 2 GiB.
+    let mut greedy = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    greedy.window_log(27).unwrap();
+    greedy.include_contentsize(false).unwrap();
+    greedy.write_all(&vec![1; 1 << 20]).unwrap();
+    assert!(matches!(end(greedy.finish().unwrap()), CannotCheck::Archive { source: ArchiveError::Read(_), .. }));
+}
+
+#[test]
+fn a_link_and_then_a_file_through_it_is_refused_and_not_unpacked() {
+    let listed: &[(&str, &[u8])] = &[("dir/file", b"x")];
+    let through =
+        || RawTar::default().manifest(listed).entry("dir", tar::EntryType::Symlink, b"").file("dir/file", b"x");
+    assert_eq!(bad_files(through()), one("dir", "link"));
+    let (root, path) = saved(&RawTar::default().manifest(listed).file("dir/file", b"x").finish());
+    let checked = check_with_key(&path).unwrap().checked_package().unwrap();
+    fs::write(&path, through().finish()).unwrap();
+    let result = unpack(&path, &checked, &root.path().join("out"));
+    assert!(matches!(result, Err(UnpackError::Changed { .. })), "{result:?}");
+}
+
+#[test]
+fn a_name_may_not_be_taken_by_two_kinds_of_entry() {
+    let folder = tar::EntryType::Directory;
+    let file_first = RawTar::default().manifest(&[("a", b"x")]).file("a", b"x").entry("a/", folder, b"");
+    assert_eq!(bad_files(file_first), one("a", "file_and_folder"));
+    let folder_first = RawTar::default().manifest(&[("a", b"x")]).entry("a/", folder, b"").file("a", b"x");
+    assert_eq!(bad_files(folder_first), one("a", "file_and_folder"));
+    let by_case = RawTar::default().manifest(&[("A", b"x")]).entry("a/", folder, b"").file("A", b"x");
+    assert_eq!(bad_files(by_case), one("A", "file_and_folder"));
+    let and_link = RawTar::default().manifest(&[("a", b"x")]).file("a", b"x").entry("a", tar::EntryType::Link, b"");
+    assert_eq!(bad_files(and_link), one("a", "link"));
+    let twice = RawTar::default().manifest(&[]).entry("d/", folder, b"").entry("./d", folder, b"");
+    let (_root, path) = saved(&twice.finish());
+    assert!(check_with_key(&path).unwrap().is_ok(), "a folder may be named twice");
+}
+
+#[test]
+fn a_manifest_that_is_a_link_is_refused_for_that() {
+    let (root, path) = saved(&RawTar::default().entry("manifest.json", tar::EntryType::Symlink, b"").finish());
+    assert!(matches!(check_with_key(&path), Err(CannotCheck::ManifestRefused { .. })));
+    let folder = root.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    fs::write(root.path().join("elsewhere"), signed_manifest(&[])).unwrap();
+    symlink(root.path().join("elsewhere"), folder.join("manifest.json")).unwrap();
+    assert!(matches!(check_with_key(&folder), Err(CannotCheck::ManifestRefused { .. })));
+}
+
+#[test]
+fn an_archive_cut_anywhere_has_no_verdict() {
+    let good = RawTar::default().manifest(&[("a", b"x")]).file("a", &[b'x'; 5000]).finish();
+    let packed = zstd::encode_all(good.as_slice(), 3).unwrap();
+    for (bytes, step) in [(&good, 700), (&packed, 40)] {
+        for cut in (1..bytes.len() - 520.min(bytes.len() / 2)).step_by(step) {
+            let (_root, path) = saved(&bytes[..bytes.len() - cut]);
+            let result = check_with_key(&path).map(|report| report.to_json().pretty());
+            // Of the two blocks that end a tar archive, one is enough.
+            assert!(result.is_err() || (step == 700 && cut <= 512), "{cut}: {result:?}");
+        }
+    }
 }
 
 #[test]
@@ -217,14 +348,7 @@ fn links_and_pipes_in_a_folder_are_refused_and_not_followed() {
     fs::write(root.path().join("outside/file"), b"x").unwrap();
     symlink(root.path().join("outside/file"), folder.join("link")).unwrap();
     symlink(root.path().join("outside"), folder.join("sub")).unwrap();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        folder.join("pipe"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::from_raw_mode(0o600),
-        0,
-    )
-    .unwrap();
+    make_pipe(&folder.join("pipe"));
     let listed: &[(&str, &[u8])] = &[("link", b"x"), ("sub/file", b"x"), ("pipe", b"")];
     fs::write(folder.join("manifest.json"), signed_manifest(listed)).unwrap();
     let report = check_with_key(&folder).unwrap();

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use flota_tests::wait;
+use serde_json::Value;
 
 /// Longest that a measured program may run; a dev build on a busy machine takes half a minute.
 const RUN_BOUND: Duration = Duration::from_mins(5);
@@ -13,13 +14,19 @@ const RUN_BOUND: Duration = Duration::from_mins(5);
 /// Bytes in a MiB.
 const MIB: f64 = 1_048_576.0;
 
-/// Best wall times of ours and of its peer.
+/// One of those that race: commands that run one after the other, and what has to be done before the first of them.
+pub(crate) struct Runner<'a> {
+    commands: Vec<Command>,
+    prepare: Box<dyn Fn() -> anyhow::Result<()> + 'a>,
+}
+
+/// Best wall times of ours and of its peers, in seconds; of several commands of one runner, all together.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Race {
+pub(crate) struct Race<const PEERS: usize> {
     /// Of ours.
-    pub(crate) ours: Duration,
-    /// Of all the peer's commands together; none if it is not installed.
-    pub(crate) peer: Option<Duration>,
+    pub(crate) ours: f64,
+    /// None for a peer that is not installed.
+    pub(crate) peers: [Option<f64>; PEERS],
 }
 
 /// What became of many measurements of one thing.
@@ -31,18 +38,56 @@ pub(crate) struct Spread {
     pub(crate) highest: f64,
 }
 
-impl Race {
-    /// Runs them in turn, so that a busy moment of the machine meets both, and takes the best of each.
-    pub(crate) fn run(rounds: u32, ours: &mut Command, mut peer: Option<Vec<Command>>) -> anyhow::Result<Self> {
-        let mut best = Duration::MAX;
-        let mut best_of_peer = vec![Duration::MAX; peer.as_ref().map_or(0, Vec::len)];
+impl<'a> Runner<'a> {
+    /// One command.
+    pub(crate) fn of(command: Command) -> Self {
+        Self::of_all(vec![command])
+    }
+
+    /// Several commands, which do together what ours does alone.
+    pub(crate) fn of_all(commands: Vec<Command>) -> Self {
+        Self { commands, prepare: Box::new(|| Ok(())) }
+    }
+
+    /// With something to be done before each run, which takes no part in the time.
+    #[must_use]
+    pub(crate) fn after(self, prepare: impl Fn() -> anyhow::Result<()> + 'a) -> Self {
+        Self { prepare: Box::new(prepare), ..self }
+    }
+
+    /// The shortest that each of its commands took; infinite at first.
+    fn no_times(&self) -> Vec<Duration> {
+        vec![Duration::MAX; self.commands.len()]
+    }
+
+    fn run(&mut self, best: &mut [Duration]) -> anyhow::Result<()> {
+        (self.prepare)()?;
+        for (command, best) in self.commands.iter_mut().zip(best) {
+            *best = wall(command)?.min(*best);
+        }
+        Ok(())
+    }
+}
+
+impl<const PEERS: usize> Race<PEERS> {
+    /// Runs them in turn, so that a busy moment of the machine meets all, and takes the best of each.
+    pub(crate) fn run(
+        rounds: u32,
+        mut ours: Runner<'_>,
+        mut peers: [Option<Runner<'_>>; PEERS],
+    ) -> anyhow::Result<Self> {
+        let mut best = ours.no_times();
+        let mut best_of_peers = peers.each_ref().map(|peer| peer.as_ref().map(Runner::no_times));
         for _ in 0..rounds {
-            best = best.min(wall(ours)?);
-            for (command, best) in peer.iter_mut().flatten().zip(&mut best_of_peer) {
-                *best = wall(command)?.min(*best);
+            ours.run(&mut best)?;
+            for (peer, best) in peers.iter_mut().zip(&mut best_of_peers) {
+                if let (Some(peer), Some(best)) = (peer, best) {
+                    peer.run(best)?;
+                }
             }
         }
-        Ok(Self { ours: best, peer: peer.map(|_| best_of_peer.iter().sum()) })
+        let seconds = |best: Vec<Duration>| best.iter().sum::<Duration>().as_secs_f64();
+        Ok(Self { ours: seconds(best), peers: best_of_peers.map(|best| best.map(seconds)) })
     }
 }
 
@@ -63,7 +108,7 @@ pub(crate) fn installed(program: &str) -> Option<PathBuf> {
 }
 
 /// How long a command takes from its start to its end, which must be a success.
-pub(crate) fn wall(command: &mut Command) -> anyhow::Result<Duration> {
+fn wall(command: &mut Command) -> anyhow::Result<Duration> {
     let began = Instant::now();
     let output = command.stdin(Stdio::null()).stdout(Stdio::null()).output();
     let took = began.elapsed();
@@ -71,6 +116,18 @@ pub(crate) fn wall(command: &mut Command) -> anyhow::Result<Duration> {
     let words = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{} ended with {}: {words}", command.get_program().display(), output.status);
     Ok(took)
+}
+
+/// The document that a command prints; it must end with success.
+pub(crate) fn answer(command: &Command) -> anyhow::Result<Value> {
+    let program = command.get_program().display();
+    let mut copy = Command::new(command.get_program());
+    copy.args(command.get_args()).stdin(Stdio::null());
+    copy_surroundings(command, &mut copy);
+    let output = copy.output().with_context(|| format!("starting {program}"))?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{program} ended with {}: {words}", output.status);
+    serde_json::from_slice(&output.stdout).with_context(|| format!("{program} printed no document"))
 }
 
 /// The most memory that a command had resident at once, in MiB. It must end with success.
@@ -140,6 +197,21 @@ mod tests {
             let timed = peak_by_time(&time, &command, room.path()).unwrap();
             assert!((timed - looked).abs() < 2.0, "{timed} MiB by time, {looked} MiB by looking");
         }
+    }
+
+    #[test]
+    fn each_run_is_prepared_and_an_absent_peer_stays_absent() {
+        let prepared = std::cell::Cell::new(0);
+        let count = || {
+            prepared.set(prepared.get() + 1);
+            Ok(())
+        };
+        let ours = Runner::of(Command::new("true")).after(count);
+        let both = Runner::of_all(vec![Command::new("true"), Command::new("true")]);
+        let race = Race::run(3, ours, [None, Some(both)]).unwrap();
+        assert_eq!(prepared.get(), 3);
+        assert!(race.ours > 0.0 && race.peers[0].is_none() && race.peers[1].is_some_and(|seconds| seconds > 0.0));
+        assert!(Race::run(1, Runner::of(Command::new("false")), []).is_err());
     }
 
     #[test]

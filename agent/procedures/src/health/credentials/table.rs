@@ -81,6 +81,44 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// A list of tables.
+    pub(super) fn tables(&'a self, name: &str) -> Result<Vec<Self>, CredentialsError> {
+        let Some(entries) = self.entries(name)? else {
+            return Ok(Vec::new());
+        };
+        let table = |(index, entry): (usize, &'a Value)| match entry {
+            Value::Object(fields) => {
+                let at = format!("{}[{index}]", self.at_field(name));
+                Ok(Self { at, fields: Cow::Borrowed(fields), lookup: self.lookup })
+            }
+            _ => Err(self.wrong_type(name, "a list of tables")),
+        };
+        entries.iter().enumerate().map(table).collect()
+    }
+
+    /// A list of texts. Placeholders in them are not replaced.
+    pub(super) fn words(&self, name: &str) -> Result<Option<Vec<String>>, CredentialsError> {
+        let word =
+            |entry: &Value| entry.as_str().map(str::to_owned).ok_or_else(|| self.wrong_type(name, "a list of texts"));
+        self.entries(name)?.map(|entries| entries.iter().map(word).collect()).transpose()
+    }
+
+    /// A whole number that is not negative.
+    pub(super) fn count(&self, name: &str) -> Result<Option<u64>, CredentialsError> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => value.as_u64().map(Some).ok_or_else(|| self.wrong_type(name, "a whole number")),
+        }
+    }
+
+    fn entries(&self, name: &str) -> Result<Option<&Vec<Value>>, CredentialsError> {
+        match self.fields.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Array(entries)) => Ok(Some(entries)),
+            Some(_) => Err(self.wrong_type(name, "a list")),
+        }
+    }
+
     /// A text, its placeholders replaced.
     pub(super) fn text(&self, name: &str) -> Result<Option<Zeroizing<String>>, CredentialsError> {
         match self.fields.get(name) {

@@ -42,7 +42,7 @@ fn json_and_toml_say_the_same() {
     for (text, format) in [(json, FileFormat::Json), (toml, FileFormat::Toml)] {
         let ExchangeEntry { credentials, settings, notes } = parse(text, format).unwrap();
         let credentials = credentials.unwrap();
-        assert_eq!(credentials.key_id(), "key-1");
+        assert_eq!(credentials.key_text(), "key-1");
         assert_eq!(credentials.secret().expose(), b"s3cret-from-env");
         assert_eq!((settings.mode, settings.network), (Some(Mode::Spot), Some(Network::Testnet)));
         assert_eq!(settings.private_asset.unwrap().as_str(), "USDT");
@@ -54,7 +54,7 @@ fn json_and_toml_say_the_same() {
 #[test]
 fn the_exact_name_goes_before_the_family() {
     let text = r#"{"binance": {"key_id": "a", "secret": "b"}, "binance_spot": {"key_id": "c", "secret": "d"}}"#;
-    assert_eq!(parse(text, FileFormat::Json).unwrap().credentials.unwrap().key_id(), "c");
+    assert_eq!(parse(text, FileFormat::Json).unwrap().credentials.unwrap().key_text(), "c");
 }
 
 #[test]

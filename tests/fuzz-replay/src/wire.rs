@@ -1,0 +1,60 @@
+//! Messages between agents, controller and operators.
+
+use flota_model::update::{DesiredState, UpdateReport};
+use flota_proto::v1;
+use prost::Message;
+
+use crate::Reach;
+
+macro_rules! every_message {
+    ($($name:ident)*) => {
+        /// Every message of `flota.v1` that stands by itself.
+        pub const MESSAGES: &[&str] = &[$(stringify!($name)),*];
+
+        fn decode_as_each(input: &[u8]) -> Reach {
+            let mut reach = Reach::Refused;
+            $(if round_trip::<v1::$name>(input) == Reach::Accepted { reach = Reach::Accepted; })*
+            reach
+        }
+    };
+}
+
+every_message! {
+    Ack AgentMessage ArchiveResponse AttestationRecord AuditEntry BeginRequest BeginResponse BlobChunk Challenge
+    ChallengeOutcome ChallengeRequest ChallengeResponse ControllerMessage CreateRolloutRequest CreateTokenRequest
+    CreateTokenResponse DesiredState Evidence Export ExportResult ExportTask FinishRequest FinishResponse GetBlobRequest
+    HealthResult HealthTask Heartbeat Hello Host HostDetail HostHealth Label ListAuditRequest ListAuditResponse
+    ListExportsRequest ListExportsResponse ListHostsRequest ListHostsResponse ListReleasesRequest ListReleasesResponse
+    ListRolloutsRequest ListRolloutsResponse ListTokensRequest ListTokensResponse PcrState PcrValue Ping PingReply
+    PingRequest Pong PublishRequest PutBlobHeader PutBlobRequest PutBlobResponse Release RenewRequest RenewResponse
+    RevokeTokenRequest RevokeTokenResponse Rollout RolloutActionRequest RunTaskRequest ShowHealthRequest
+    ShowHealthResponse ShowHostRequest ShowRolloutRequest StatBlobRequest StatBlobResponse Target Task TaskOffer
+    TaskResult TaskStatusRequest TasksResponse Token UpdateReport Verdict VerifyAuditRequest VerifyAuditResponse Wave
+    Welcome
+}
+
+/// The same bytes as every message: what one refuses another reads. What converts to the model converts back.
+pub(crate) fn messages(input: &[u8]) -> Reach {
+    let reach = decode_as_each(input);
+    if let Some(desired) = v1::DesiredState::decode(input).ok().and_then(|message| DesiredState::try_from(message).ok())
+    {
+        assert_eq!(DesiredState::try_from(v1::DesiredState::from(&desired)), Ok(desired));
+    }
+    if let Some(report) = v1::UpdateReport::decode(input).ok().and_then(|message| UpdateReport::try_from(message).ok())
+    {
+        assert_eq!(UpdateReport::try_from(v1::UpdateReport::from(&report)), Ok(report));
+    }
+    reach
+}
+
+/// Fields that nobody knows are dropped, so only what was decoded once is written and read the same.
+fn round_trip<M: Message + Default>(input: &[u8]) -> Reach {
+    let Ok(message) = M::decode(input) else { return Reach::Refused };
+    let written = message.encode_to_vec();
+    assert_eq!(written.len(), message.encoded_len());
+    match M::decode(written.as_slice()) {
+        Ok(again) => assert_eq!(again.encode_to_vec(), written),
+        Err(error) => panic!("what was written cannot be read: {error}"),
+    }
+    Reach::Accepted
+}
