@@ -139,6 +139,18 @@ fn a_database_of_a_newer_version_is_left_alone() {
 }
 
 #[test]
+fn adding_an_operator_of_a_known_name_leaves_its_key_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let fleet = installed(dir.path(), 0);
+    let key = fleet.controller.dir().join("operators/admin/key.pem");
+    let before = std::fs::read(&key).unwrap();
+    let error = fleet.controller.operator("admin", "viewer").unwrap_err().to_string();
+    assert!(error.contains("there is an operator `admin` already"), "{error}");
+    assert_eq!(std::fs::read(&key).unwrap(), before);
+    fleet.admin.ok(&["token", "list"]).unwrap();
+}
+
+#[test]
 fn init_does_not_touch_a_folder_that_holds_a_controller() {
     let dir = tempfile::tempdir().unwrap();
     let fleet = installed(dir.path(), 0);
