@@ -103,7 +103,7 @@ fn other_pcrs_values_keys_and_signatures_are_told_apart() {
 }
 
 #[test]
-fn one_flipped_bit_breaks_either_signature() {
+fn case_28_one_flipped_bit_breaks_either_signature() {
     for quote in both() {
         assert_eq!(signature::verify(&quote.ak, &quote.attest, &quote.signature), Ok(()));
         for bit in 0..quote.attest.len() * 8 {

@@ -1,5 +1,6 @@
 //! The verifier against structures that a software TPM forges at will, against recorded quotes of a real one, and
-//! against arbitrary bytes. Numbers in the tables are those of the attestation specification's negative tests.
+//! against arbitrary bytes. A number in a test's name is that
+//! of the case in the attestation specification's list of negative tests.
 
 #[cfg(test)]
 mod arbitrary;
@@ -15,5 +16,7 @@ mod quote;
 mod rules;
 #[cfg(test)]
 mod soft_tpm;
+#[cfg(test)]
+mod state;
 #[cfg(test)]
 mod swtpm;

@@ -11,6 +11,7 @@ use crate::soft_tpm::{self, EK_ATTRIBUTES, EccPublic, Host, POLICY_A, SHA1, Soft
 const RESTRICTED: u32 = 1 << 16;
 const DECRYPT: u32 = 1 << 17;
 const FIXED_TPM: u32 = 1 << 1;
+const FIXED_PARENT: u32 = 1 << 4;
 const SENSITIVE_DATA_ORIGIN: u32 = 1 << 5;
 
 #[test]
@@ -24,30 +25,87 @@ fn accepts_the_keys_an_agent_makes() {
     assert_eq!(Public::parse_2b(&host.ak.to_2b()).unwrap(), host.ak);
 }
 
-#[test]
-fn refuses_an_ak_that_could_sign_a_forged_quote() {
-    type Lie = fn(&mut EccPublic);
-    let lies: &[(u8, &str, Lie, &str)] = &[
-        (9, "unrestricted", |p| p.attributes &= !RESTRICTED, "ak_attrs"),
-        (10, "may leave its TPM", |p| p.attributes &= !FIXED_TPM, "ak_attrs"),
-        (11, "imported", |p| p.attributes &= !SENSITIVE_DATA_ORIGIN, "ak_attrs"),
-        (12, "decrypts", |p| p.attributes |= DECRYPT, "ak_attrs"),
-        (12, "an undefined attribute", |p| p.attributes |= 1 << 31, "ak_attrs"),
-        (13, "no scheme", |p| p.scheme = vec![0x0010], "ak_scheme"),
-        (13, "SHA-1", |p| p.scheme = vec![0x0018, SHA1], "ak_scheme"),
-        (13, "SHA-384", |p| p.scheme = vec![0x0018, 0x000c], "ak_scheme"),
-        (13, "a cipher", |p| p.symmetric = vec![0x0006, 128, 0x0043], "ak_symmetric"),
-    ];
+type Lie = fn(&mut EccPublic);
+
+/// Attestation keys of another make than the agent's.
+fn refuses_ak(lies: &[(&str, Lie, &str)]) {
     let key = SoftKey::generate();
-    for (number, what, lie, code) in lies {
+    for (what, lie, code) in lies {
         let mut public = EccPublic::signing(&key, soft_tpm::AK_ATTRIBUTES);
         lie(&mut public);
-        assert_eq!(check_ak_public(&public.parse()).unwrap_err().code(), *code, "{number}: {what}");
+        assert_eq!(check_ak_public(&public.parse()).unwrap_err().code(), *code, "{what}");
     }
 }
 
 #[test]
-fn refuses_an_rsa_ak_that_is_short_or_pads_otherwise() {
+fn case_07_an_ek_that_is_not_the_certified_key_is_refused() {
+    let (host, other) = (Host::new(), Host::new());
+    let spki = other.ek.spki_der();
+    assert_eq!(check_ek_public(&host.ek, spki), Err(EkRejection::KeyMismatch));
+    assert_eq!(check_ek_public(&host.ek, &[]), Err(EkRejection::KeyMismatch));
+    assert_eq!(check_ek_public(&host.ek, &[host.ek.spki_der(), &[0]].concat()), Err(EkRejection::KeyMismatch));
+}
+
+#[test]
+fn case_08_an_ek_that_departs_from_its_template_is_refused() {
+    let lies: &[(&str, Lie, &str)] = &[
+        ("attributes of no template", |p| p.attributes |= 1 << 10, "ek_attrs"),
+        ("high-range attributes with the low-range policy", |p| p.attributes |= 1 << 6, "ek_policy"),
+        ("no policy", |p| p.policy.clear(), "ek_policy"),
+        ("another policy", |p| p.policy[0] ^= 1, "ek_policy"),
+        ("AES-256 in a SHA-256 template", |p| p.symmetric[1] = 256, "ek_symmetric"),
+        ("no cipher", |p| p.symmetric = vec![0x0010], "ek_symmetric"),
+        ("a signing scheme", |p| p.scheme = vec![0x0018, 0x000b], "ek_scheme"),
+        ("SHA-384 name", |p| (p.name_alg, p.policy) = (0x000c, vec![0; 48]), "ek_name_alg"),
+    ];
+    let key = SoftKey::generate();
+    for (what, lie, code) in lies {
+        let mut public = EccPublic::endorsement(&key);
+        lie(&mut public);
+        let ek = public.parse();
+        assert_eq!(check_ek_public(&ek, ek.spki_der()).unwrap_err().code(), *code, "{what}");
+    }
+}
+
+#[test]
+fn case_09_an_unrestricted_ak_is_refused() {
+    refuses_ak(&[("unrestricted", |p| p.attributes &= !RESTRICTED, "ak_attrs")]);
+}
+
+#[test]
+fn case_10_an_ak_that_may_leave_its_tpm_is_refused() {
+    refuses_ak(&[
+        ("not fixedTPM", |p| p.attributes &= !FIXED_TPM, "ak_attrs"),
+        ("not fixedParent", |p| p.attributes &= !FIXED_PARENT, "ak_attrs"),
+        ("neither", |p| p.attributes &= !(FIXED_TPM | FIXED_PARENT), "ak_attrs"),
+    ]);
+}
+
+#[test]
+fn case_11_an_imported_ak_is_refused() {
+    refuses_ak(&[("not sensitiveDataOrigin", |p| p.attributes &= !SENSITIVE_DATA_ORIGIN, "ak_attrs")]);
+}
+
+#[test]
+fn case_12_an_ak_that_decrypts_is_refused() {
+    refuses_ak(&[
+        ("decrypt", |p| p.attributes |= DECRYPT, "ak_attrs"),
+        ("an undefined attribute", |p| p.attributes |= 1 << 31, "ak_attrs"),
+    ]);
+}
+
+#[test]
+fn case_13_an_ak_without_a_strong_scheme_is_refused() {
+    refuses_ak(&[
+        ("no scheme", |p| p.scheme = vec![0x0010], "ak_scheme"),
+        ("SHA-1", |p| p.scheme = vec![0x0018, SHA1], "ak_scheme"),
+        ("SHA-384", |p| p.scheme = vec![0x0018, 0x000c], "ak_scheme"),
+        ("a cipher", |p| p.symmetric = vec![0x0006, 128, 0x0043], "ak_symmetric"),
+    ]);
+}
+
+#[test]
+fn case_13_an_rsa_ak_that_is_short_or_pads_otherwise_is_refused() {
     let modulus = golden_modulus();
     let ak = |scheme: u8, modulus: &[u8]| {
         let parameters = [0x00, 0x10, 0x00, scheme, 0x00, 0x0b];
@@ -61,52 +119,20 @@ fn refuses_an_rsa_ak_that_is_short_or_pads_otherwise() {
 }
 
 #[test]
-fn refuses_a_tls_key_that_is_restricted_or_portable() {
-    let lies: &[(u8, &str, u32, &str)] = &[
-        (23, "restricted", soft_tpm::TLS_ATTRIBUTES | RESTRICTED, "tls_attrs"),
-        (23, "exportable", soft_tpm::TLS_ATTRIBUTES & !FIXED_TPM, "tls_attrs"),
-        (23, "imported", soft_tpm::TLS_ATTRIBUTES & !SENSITIVE_DATA_ORIGIN, "tls_attrs"),
-        (23, "decrypts", soft_tpm::TLS_ATTRIBUTES | DECRYPT, "tls_attrs"),
+fn case_23_a_tls_key_that_is_restricted_or_portable_is_refused() {
+    let lies: &[(&str, u32)] = &[
+        ("restricted", soft_tpm::TLS_ATTRIBUTES | RESTRICTED),
+        ("exportable", soft_tpm::TLS_ATTRIBUTES & !FIXED_TPM),
+        ("imported", soft_tpm::TLS_ATTRIBUTES & !SENSITIVE_DATA_ORIGIN),
+        ("decrypts", soft_tpm::TLS_ATTRIBUTES | DECRYPT),
     ];
     let key = SoftKey::generate();
-    for (number, what, attributes, code) in lies {
+    for (what, attributes) in lies {
         let public = EccPublic::signing(&key, *attributes).parse();
-        assert_eq!(check_tls_public(&public).unwrap_err().code(), *code, "{number}: {what}");
+        assert_eq!(check_tls_public(&public).unwrap_err().code(), "tls_attrs", "{what}");
     }
     let no_scheme = EccPublic { scheme: vec![0x0010], ..EccPublic::signing(&key, soft_tpm::TLS_ATTRIBUTES) };
     assert_eq!(check_tls_public(&no_scheme.parse()).unwrap_err().code(), "tls_scheme");
-}
-
-#[test]
-fn refuses_an_ek_that_departs_from_its_template() {
-    type Lie = fn(&mut EccPublic);
-    let lies: &[(u8, &str, Lie, &str)] = &[
-        (8, "attributes of no template", |p| p.attributes |= 1 << 10, "ek_attrs"),
-        (8, "high-range attributes with the low-range policy", |p| p.attributes |= 1 << 6, "ek_policy"),
-        (8, "no policy", |p| p.policy.clear(), "ek_policy"),
-        (8, "another policy", |p| p.policy[0] ^= 1, "ek_policy"),
-        (8, "AES-256 in a SHA-256 template", |p| p.symmetric[1] = 256, "ek_symmetric"),
-        (8, "no cipher", |p| p.symmetric = vec![0x0010], "ek_symmetric"),
-        (8, "a signing scheme", |p| p.scheme = vec![0x0018, 0x000b], "ek_scheme"),
-        (8, "SHA-384 name", |p| (p.name_alg, p.policy) = (0x000c, vec![0; 48]), "ek_name_alg"),
-    ];
-    let key = SoftKey::generate();
-    for (number, what, lie, code) in lies {
-        let mut public = EccPublic::endorsement(&key);
-        lie(&mut public);
-        let ek = public.parse();
-        assert_eq!(check_ek_public(&ek, ek.spki_der()).unwrap_err().code(), *code, "{number}: {what}");
-    }
-}
-
-/// 7.
-#[test]
-fn refuses_an_ek_that_is_not_the_certified_key() {
-    let (host, other) = (Host::new(), Host::new());
-    let spki = other.ek.spki_der();
-    assert_eq!(check_ek_public(&host.ek, spki), Err(EkRejection::KeyMismatch));
-    assert_eq!(check_ek_public(&host.ek, &[]), Err(EkRejection::KeyMismatch));
-    assert_eq!(check_ek_public(&host.ek, &[host.ek.spki_der(), &[0]].concat()), Err(EkRejection::KeyMismatch));
 }
 
 #[test]
@@ -130,12 +156,11 @@ fn an_rsa_ek_may_be_certified_for_oaep() {
 
 #[test]
 fn a_public_area_that_parses_is_a_valid_key() {
-    type Lie = fn(&mut EccPublic);
     let lies: &[(&str, Lie)] = &[
         ("point off the curve", |p| p.y[31] ^= 1),
         ("point at infinity", |p| (p.x, p.y) = (Vec::new(), Vec::new())),
         ("coordinate too wide", |p| p.x = vec![1; 33]),
-        ("13: P-192", |p| p.curve = 0x0001),
+        ("P-192, case 13", |p| p.curve = 0x0001),
         ("SHA-1 name", |p| p.name_alg = SHA1),
         ("policy of the wrong size", |p| p.policy = vec![0; 20]),
         ("AES-192", |p| p.symmetric = vec![0x0006, 192, 0x0043]),
@@ -152,8 +177,8 @@ fn a_public_area_that_parses_is_a_valid_key() {
     for cut in 0..bytes.len() {
         assert!(Public::parse_2b(&bytes[..cut]).is_err(), "cut at {cut}");
     }
-    assert!(Public::parse_2b(&[&bytes[..], &[0]].concat()).is_err(), "6: a byte after the structure");
-    assert!(Public::parse_2b(&tpm2b(&[&bytes[2..], &[0]].concat())).is_err(), "6: a byte inside the size");
+    assert!(Public::parse_2b(&[&bytes[..], &[0]].concat()).is_err(), "a byte after the structure");
+    assert!(Public::parse_2b(&tpm2b(&[&bytes[2..], &[0]].concat())).is_err(), "a byte inside the size");
 }
 
 #[test]

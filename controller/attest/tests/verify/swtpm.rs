@@ -34,7 +34,7 @@ fn both_endorsement_keys_are_accepted() {
 }
 
 #[test]
-fn one_key_is_not_certified_by_the_certificate_of_the_other() {
+fn case_07_one_key_is_not_certified_by_the_certificate_of_the_other() {
     let (rsa, ecc) = (verified("ek-rsa2048"), verified("ek-p384"));
     assert_eq!(check_ek_public(&rsa.1, &ecc.0.spki_der).unwrap_err().code(), "ek_key_mismatch");
     assert_eq!(check_ek_public(&ecc.1, &rsa.0.spki_der).unwrap_err().code(), "ek_key_mismatch");
