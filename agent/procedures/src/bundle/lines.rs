@@ -21,6 +21,26 @@ const WARY_STRIDES: u32 = 15;
 pub(super) struct BreakCounter {
     /// Strides still to be counted without a survey.
     wary: u32,
+    registers: Registers,
+}
+
+/// How wide the registers are that the counting loops are compiled for. The loops are the same; a 64-bit Intel or AMD
+/// processor of any age runs them on 16 bytes at a time, one with AVX2 on 32.
+#[derive(Clone, Copy)]
+enum Registers {
+    Baseline,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+}
+
+impl Default for Registers {
+    fn default() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") {
+            return Self::Avx2;
+        }
+        Self::Baseline
+    }
 }
 
 impl BreakCounter {
@@ -39,13 +59,44 @@ impl BreakCounter {
 
     fn count_stride(&mut self, bytes: &[u8]) -> u64 {
         if self.wary == 0 {
-            if let Some(line_feeds) = count_if_plain(bytes) {
+            if let Some(line_feeds) = self.registers.count_if_plain(bytes) {
                 return line_feeds;
             }
             self.wary = WARY_STRIDES;
         }
         self.wary -= 1;
-        count_thoroughly(bytes)
+        self.registers.count_thoroughly(bytes)
+    }
+}
+
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "code for some processors is called by code for all"))]
+impl Registers {
+    fn count_if_plain(self, bytes: &[u8]) -> Option<u64> {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2")]
+        fn avx2(bytes: &[u8]) -> Option<u64> {
+            count_if_plain(bytes)
+        }
+        match self {
+            Self::Baseline => count_if_plain(bytes),
+            // SAFETY: `Avx2` is made only where the processor was found to have it.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { avx2(bytes) },
+        }
+    }
+
+    fn count_thoroughly(self, bytes: &[u8]) -> u64 {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2")]
+        fn avx2(bytes: &[u8]) -> u64 {
+            count_thoroughly(bytes)
+        }
+        match self {
+            Self::Baseline => count_thoroughly(bytes),
+            // SAFETY: `Avx2` is made only where the processor was found to have it.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { avx2(bytes) },
+        }
     }
 }
 
@@ -90,6 +141,8 @@ fn break_len(text: &[u8]) -> Option<usize> {
 }
 
 /// Whether a break other than U+000A ends at `byte`, after `previous` and `before`.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is compiled once for each width of registers")]
 #[expect(clippy::needless_bitwise_bool, reason = "a branch would keep the loop from working on whole registers")]
 fn ends_break(byte: u8, previous: u8, before: u8) -> bool {
     let control = (byte.wrapping_sub(0x0b) <= 0x0d - 0x0b) | (byte.wrapping_sub(0x1c) <= 0x1e - 0x1c);
@@ -99,6 +152,8 @@ fn ends_break(byte: u8, previous: u8, before: u8) -> bool {
 }
 
 /// The line feeds after the context; `None` if another break, or the beginning of one, may stand in the bytes.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is compiled once for each width of registers")]
 fn count_if_plain(bytes: &[u8]) -> Option<u64> {
     let (context, bytes) = bytes.split_at(CONTEXT);
     let mut suspects = context.iter().fold(0, |found, byte| found | suspect(*byte));
@@ -116,11 +171,15 @@ fn count_if_plain(bytes: &[u8]) -> Option<u64> {
 
 /// 1 for U+000B to U+001E, which is every other ASCII break and some that are none, and for the bytes 0xC2 and 0xE2 that
 /// the longer breaks begin with. Coarse on purpose: this test runs for every byte, and a false alarm costs one recount.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is compiled once for each width of registers")]
 fn suspect(byte: u8) -> u8 {
     u8::from(byte.wrapping_sub(0x0b) <= 0x1e - 0x0b) | u8::from(byte & 0xdf == 0xc2)
 }
 
 /// The breaks that end after the context.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "it is compiled once for each width of registers")]
 #[expect(clippy::needless_bitwise_bool, reason = "a branch would keep the loop from working on whole registers")]
 fn count_thoroughly(bytes: &[u8]) -> u64 {
     let mut breaks = 0;
