@@ -17,6 +17,7 @@ const WIRE: &[&str] = &[
     "agent/src/session.rs",
     "agent/src/session/",
     "agent/src/enrol.rs",
+    "agent/sim/src/agent/",
     "cli/src/",
     "tests/",
 ];

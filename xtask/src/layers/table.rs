@@ -54,6 +54,8 @@ const INTERNAL: &[(&str, Internal)] = &[
             "flota-tpm",
         ]),
     ),
+    // agents without a host, for benches and load; they know the controller by the wire alone
+    ("flota-sim", Only(&["flota-daemon", "flota-engine", "flota-model", "flota-proto", "flota-seal"])),
     // the controller
     ("flota-attest", Only(&["flota-model", "flota-seal"])),
     ("flota-planner", Only(&["flota-model"])),
@@ -109,6 +111,21 @@ const NEVER: &[(&[&str], &[&str], &str)] = &[
         &["flota-controller"],
         &["flota-agent", "flota-engine", "flota-procedures", "flota-tpm", "tss-esapi"],
         "agent and controller meet on the wire only: what both need belongs in lib/",
+    ),
+    (
+        &["flota-sim"],
+        &[
+            "flota-agent",
+            "flota-attest",
+            "flota-controller",
+            "flota-planner",
+            "flota-store",
+            "flota-store-sqlite",
+            "flota-tpm",
+            "sqlx",
+            "tss-esapi",
+        ],
+        "simulated agents meet a controller on the wire, and their TPM is of no use if the controller's verifier made it",
     ),
     (
         &["flota-cli"],
