@@ -8,6 +8,8 @@
 //! A missed bar is a result, not an error: it is said plainly, and the exit code is 0. Exit code 1 is a bench that could
 //! not run. Every run writes `NAME.json` with all its figures, for machines to compare.
 
+#[path = "bench/attest.rs"]
+mod attest;
 #[path = "bench/basics.rs"]
 mod basics;
 #[path = "bench/figure.rs"]
@@ -34,6 +36,11 @@ use ground::Ground;
 
 /// All of them.
 const BENCHES: &[Bench] = &[
+    Bench {
+        name: "attest",
+        about: "the verifier beside openssl; enrolment and attestation of a thousand simulated hosts",
+        run: attest::run,
+    },
     Bench {
         name: "basics",
         about: "exports, package checks, and what an operator waits for in a fleet of five",

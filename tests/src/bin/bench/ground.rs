@@ -18,6 +18,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 pub(crate) struct Ground {
     /// Where the programs are.
     pub(crate) bins: Bins,
+    kept: PathBuf,
     disk: TempDir,
     fleet: TempDir,
 }
@@ -34,13 +35,18 @@ impl Ground {
             named("bench-").tempdir_in(target).with_context(|| format!("making a folder in {}", target.display()))?;
         let fleet = named("flota-bench-").tempdir().context("making a temporary folder")?;
         clean_up_on_interrupt(bins.clone(), [disk.path().to_owned(), fleet.path().to_owned()])?;
-        Ok(Self { bins, disk, fleet })
+        Ok(Self { bins, kept: target.join("bench"), disk, fleet })
     }
 
     /// A folder for large files, in the target folder: the system's temporary folder may be memory, or small.
     /// It is gone when it is dropped.
     pub(crate) fn room(&self) -> anyhow::Result<TempDir> {
         tempfile::tempdir_in(self.disk.path()).context("making a temporary folder")
+    }
+
+    /// A folder for what is slow to make and the same for every run. It stays; whoever removes it waits once more.
+    pub(crate) fn kept(&self, name: &str) -> PathBuf {
+        self.kept.join(name)
     }
 
     /// A folder for a fleet, which is small but has sockets in it: their paths must be short.

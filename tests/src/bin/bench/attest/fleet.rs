@@ -1,0 +1,72 @@
+//! A controller that trusts the simulated hosts' manufacturer, and connections to it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use flota_daemon::dial::dial;
+use flota_daemon::tls;
+use flota_sim::Population;
+use flota_sim::agent::Place;
+use flota_tests::Controller;
+use tonic::transport::Channel;
+
+use crate::ground::Ground;
+
+/// Seconds between two attestations of a host: none falls into a measurement that does not ask for it.
+const ATTEST_SECONDS: u64 = 3600;
+/// Between heartbeats, as a controller has it unless told otherwise. The harness sets 2, which a thousand hosts feel.
+const HEARTBEAT: (&str, &str) = ("heartbeat_seconds = 2\n", "heartbeat_seconds = 30\n");
+
+/// The controller.
+pub(super) struct SimFleet {
+    controller: Controller,
+    place: Place,
+    operator: PathBuf,
+}
+
+/// Starts it on SQLite in a folder of its own.
+pub(super) fn start(ground: &Ground, population: &Population) -> anyhow::Result<SimFleet> {
+    let folder = ground.fleet();
+    let roots = folder.join("ek-roots.pem");
+    std::fs::write(&roots, population.ek_roots())?;
+    let mut controller = Controller::start(&ground.bins, &folder.join("controller"), &roots, ATTEST_SECONDS)?;
+    let settings = controller.dir().join("controller.toml");
+    let text = std::fs::read_to_string(&settings)?.replace(HEARTBEAT.0, HEARTBEAT.1);
+    controller.stop()?;
+    std::fs::write(&settings, text)?;
+    controller.restart()?;
+    let place = Place {
+        enrollment: controller.enrollment.clone(),
+        fleet: controller.fleet.clone(),
+        fleet_ca: tls::certificates(&tls::read_file(&controller.ca_file())?)?,
+        source: None,
+    };
+    let operator = controller.dir().join("operators").join("admin");
+    Ok(SimFleet { controller, place, operator })
+}
+
+impl SimFleet {
+    /// Where it is, for a host with this address.
+    pub(super) fn place(&self, source: IpAddr) -> Place {
+        Place { source: Some(source), ..self.place.clone() }
+    }
+
+    /// A connection of its own for an operator.
+    pub(super) async fn operator(&self) -> anyhow::Result<Channel> {
+        let read = |name: &str| tls::read_file(&self.operator.join(name));
+        let config =
+            tls::client_config(&tls::read_file(&self.controller.ca_file())?, &read("cert.pem")?, &read("key.pem")?)?;
+        Ok(dial(&self.controller.fleet, config).await?.channel)
+    }
+
+    /// The controller's process id.
+    pub(super) fn pid(&self) -> anyhow::Result<u32> {
+        self.controller.process().pid().context("the controller does not run")
+    }
+
+    /// Ends it in order.
+    pub(super) fn stop(mut self) -> anyhow::Result<()> {
+        self.controller.stop()
+    }
+}
