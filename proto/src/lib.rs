@@ -23,8 +23,8 @@ pub mod v1 {
 /// Encoded `FileDescriptorSet` of every service, for gRPC reflection and for the tests that enumerate RPCs.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/flota.v1.bin"));
 
-/// Largest gRPC message either side accepts, in bytes: a quote, a health report and a 64 KiB chunk all fit many times.
-pub const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+/// Largest gRPC message either side accepts, in bytes: a boot log of 1 MiB with its quote; everything else fits many times.
+pub const MAX_MESSAGE_BYTES: usize = 1280 * 1024;
 
 /// Bytes of data in one blob chunk: large enough to keep TLS busy, small enough that a thousand transfers fit in memory.
 pub const CHUNK_BYTES: usize = 64 * 1024;

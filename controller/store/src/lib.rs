@@ -12,10 +12,12 @@ mod traits;
 
 pub use error::StoreError;
 pub use records::{
-    AttestationRecord, EnrolOutcome, Enrolment, FinishedTask, HostKeys, HostMeasurements, NewToken, OperatorRecord,
-    Publish, RolloutRecord, SetDesired, SetPlan, TaskResultOutcome, TokenKey, TokenRecord, TokenState, VerdictRecord,
+    AddPolicy, Admits, Approval, ApprovePolicy, AttestationRecord, BootLog, Delivery, EnrolOutcome, Enrolment,
+    EscalationRecord, FinishedTask, HostKeys, HostMeasurements, Lease, NewEscalation, NewPolicy, NewToken,
+    OperatorRecord, PolicyRecord, PolicyState, Previous, Publish, Resolution, RolloutRecord, SetDesired, SetPlan,
+    TaskResultOutcome, TokenKey, TokenRecord, TokenState, VerdictRecord,
 };
 pub use traits::{
-    AttestationStore, AuditStore, EnrolmentStore, HostStore, OperatorStore, ReleaseStore, RolloutStore, Store,
-    TaskStore,
+    AttestationStore, AuditStore, EnrolmentStore, EscalationStore, HostStore, OperatorStore, PolicyStore, ReleaseStore,
+    RolloutStore, Store, TaskStore, Which,
 };

@@ -10,13 +10,24 @@ use flota_model::update::{DesiredState, UpdateReport};
 use flota_model::{Digest, HostId, RolloutId, TaskId, Timestamp, TokenId};
 
 use crate::{
-    AttestationRecord, EnrolOutcome, Enrolment, FinishedTask, HostKeys, HostMeasurements, NewToken, OperatorRecord,
-    Publish, RolloutRecord, SetDesired, SetPlan, StoreError, TaskResultOutcome, TokenKey, TokenRecord, VerdictRecord,
+    AddPolicy, ApprovePolicy, AttestationRecord, BootLog, Delivery, EnrolOutcome, Enrolment, EscalationRecord,
+    FinishedTask, HostKeys, HostMeasurements, NewEscalation, NewPolicy, NewToken, OperatorRecord, PolicyRecord,
+    PolicyState, Previous, Publish, Resolution, RolloutRecord, SetDesired, SetPlan, StoreError, TaskResultOutcome,
+    TokenKey, TokenRecord, VerdictRecord,
 };
 
 /// Everything.
 pub trait Store:
-    OperatorStore + EnrolmentStore + HostStore + AttestationStore + TaskStore + ReleaseStore + RolloutStore + AuditStore
+    OperatorStore
+    + EnrolmentStore
+    + HostStore
+    + AttestationStore
+    + PolicyStore
+    + EscalationStore
+    + TaskStore
+    + ReleaseStore
+    + RolloutStore
+    + AuditStore
 {
 }
 
@@ -25,6 +36,8 @@ impl<T> Store for T where
         + EnrolmentStore
         + HostStore
         + AttestationStore
+        + PolicyStore
+        + EscalationStore
         + TaskStore
         + ReleaseStore
         + RolloutStore
@@ -59,9 +72,13 @@ pub trait EnrolmentStore: Send + Sync {
     async fn revoke_token(&self, id: &TokenId, audit: &AuditEntry) -> Result<bool, StoreError>;
 
     /// Consumes the token and enters the host, in one transaction. The name is the token's, else the host's id.
-    /// Trust becomes `Pending`. A renewal also forgets what the host said and what was confirmed of it, since a machine
+    /// Trust becomes `Pending`, or `Unattested` with a software key; the lease ends. A token that asks for approval makes
+    /// the host await it; a host that comes back without a token keeps its standing. A renewal also forgets what the host said and what was confirmed of it, since a machine
     /// installed anew counts its reports from one; it lifts no quarantine.
     async fn enrol(&self, enrolment: &Enrolment, audit: &AuditEntry) -> Result<EnrolOutcome, StoreError>;
+
+    /// A person lets a host in that awaited it. False: no such host, or it awaits nothing.
+    async fn approve_enrolment(&self, id: &HostId, audit: &AuditEntry) -> Result<bool, StoreError>;
 }
 
 /// Hosts, what they say and what is wanted of them.
@@ -110,14 +127,22 @@ pub trait AttestationStore: Send + Sync {
     /// What the host's next quote is compared with.
     async fn measurements(&self, id: &HostId) -> Result<Option<HostMeasurements>, StoreError>;
 
-    /// Stores a verdict with all its consequences in one transaction. Its trust is not taken over by a host that was
-    /// quarantined or retired meanwhile.
-    async fn record_verdict(&self, verdict: &VerdictRecord, audit: &AuditEntry) -> Result<(), StoreError>;
+    /// Stores verdicts, each with all its consequences and its audit entries in their order, in one transaction: the disk
+    /// is waited for once for all of them. Trust and lease are not taken over by a host that was quarantined or retired
+    /// meanwhile. Of a host that is not there: nothing, its entries included.
+    async fn record_verdicts(&self, verdicts: &[(VerdictRecord, Vec<AuditEntry>)]) -> Result<(), StoreError>;
+
+    /// A stored boot log.
+    async fn boot_log(&self, digest: &Digest) -> Result<Option<BootLog>, StoreError>;
+
+    /// Removes boot logs that no host's measurements name; returns how many.
+    async fn sweep_boot_logs(&self) -> Result<u64, StoreError>;
 
     /// Newest verdicts of a host, newest first.
     async fn attestations(&self, id: &HostId, limit: u32) -> Result<Vec<AttestationRecord>, StoreError>;
 
-    /// Changes trust without a verdict (stale, quarantine). False: it was not in any state of `from`.
+    /// Changes trust without a verdict (stale, quarantine). A state that admits no work ends the lease. False: it was not
+    /// in any state of `from`.
     async fn set_trust(
         &self,
         id: &HostId,
@@ -126,6 +151,71 @@ pub trait AttestationStore: Send + Sync {
         reason: &str,
         audit: &AuditEntry,
     ) -> Result<bool, StoreError>;
+}
+
+/// Attestation policies.
+#[async_trait]
+pub trait PolicyStore: Send + Sync {
+    /// Enters a policy as a draft, with the next version of its name.
+    async fn add_policy(&self, policy: &NewPolicy, audit: &AuditEntry) -> Result<AddPolicy, StoreError>;
+
+    /// All policies, by name, newest version first.
+    async fn policies(&self) -> Result<Vec<PolicyRecord>, StoreError>;
+
+    /// Approves a draft.
+    async fn approve_policy(
+        &self,
+        digest: &Digest,
+        approver: &str,
+        audit: &AuditEntry,
+    ) -> Result<ApprovePolicy, StoreError>;
+
+    /// Changes the state of a policy to anything but `Active`. False: its state's word is not among those of `from`.
+    async fn set_policy_state(
+        &self,
+        digest: &Digest,
+        from: &[&str],
+        to: PolicyState,
+        audit: &AuditEntry,
+    ) -> Result<bool, StoreError>;
+
+    /// Makes a policy active, and in the same transaction what was active under its name retired or retiring. False: its
+    /// state's word is not among those of `from`, nothing changed. There is never more than one active of a name.
+    async fn activate_policy(
+        &self,
+        digest: &Digest,
+        from: &[&str],
+        previous: Previous,
+        audit: &AuditEntry,
+    ) -> Result<bool, StoreError>;
+}
+
+/// What people of the security role must look at.
+#[async_trait]
+pub trait EscalationStore: Send + Sync {
+    /// Opens one for a host outside of a verdict. False: one of that kind is open for it already, or no such host.
+    async fn escalate(&self, host: &HostId, new: &NewEscalation, audit: &AuditEntry) -> Result<bool, StoreError>;
+
+    /// Escalations, newest first: the open ones, or the newest of all.
+    async fn escalations(&self, which: Which, limit: u32) -> Result<Vec<EscalationRecord>, StoreError>;
+
+    /// Those whose delivery is due at `now`, oldest first.
+    async fn undelivered(&self, now: Timestamp, limit: u32) -> Result<Vec<EscalationRecord>, StoreError>;
+
+    /// Notes what became of a delivery.
+    async fn note_delivery(&self, id: &str, delivery: &Delivery) -> Result<(), StoreError>;
+
+    /// Ends one. False: it is not open, or not there.
+    async fn resolve(&self, id: &str, resolution: &Resolution, audit: &AuditEntry) -> Result<bool, StoreError>;
+}
+
+/// Which escalations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those that wait for a person.
+    Open,
+    /// Also those that are resolved.
+    All,
 }
 
 /// Tasks, exports, health.

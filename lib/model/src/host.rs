@@ -62,14 +62,14 @@ impl Trust {
         }
     }
 
-    /// May be given new work.
+    /// May be given new work while its lease lasts. A stale host keeps the lease of its last pass until it lapses.
     pub const fn admits_work(self) -> bool {
-        matches!(self, Self::Trusted | Self::Unattested)
+        matches!(self, Self::Trusted | Self::Stale | Self::Unattested)
     }
 
-    /// May hold a session at all.
+    /// May hold a session at all. An untrusted host may not: its certificate may be used by who knows whom.
     pub const fn admits_connection(self) -> bool {
-        !matches!(self, Self::Quarantined | Self::Retired)
+        !matches!(self, Self::Untrusted | Self::Quarantined | Self::Retired)
     }
 }
 
@@ -147,4 +147,64 @@ pub struct Host {
     pub desired: Option<crate::update::DesiredState>,
     /// When it was enrolled.
     pub enrolled_at: Timestamp,
+    /// Until when it may be given new work: so long after its last pass. None: it may not.
+    pub lease_until: Option<Timestamp>,
+    /// Where its TLS key lives.
+    pub key_storage: KeyStorage,
+    /// Enrolled with a token that asks for a person's approval, which has not been given.
+    pub awaits_approval: bool,
+    /// Policy (name@version) that its newest genuine quote was held to; empty: its own first quote.
+    pub policy: String,
+    /// What it says of its OEM evidence and licence (manual §3).
+    pub oem: OemStanding,
+}
+
+impl Host {
+    /// Whether it may be given new work now. A host without a TPM has no lease; it is let work by the policy that let
+    /// it in.
+    pub fn admits_work(&self, now: Timestamp) -> bool {
+        let leased = self.lease_until.is_some_and(|until| until > now);
+        self.trust.admits_work() && !self.awaits_approval && (leased || self.trust == Trust::Unattested)
+    }
+}
+
+/// Where a host's TLS key lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyStorage {
+    /// In its TPM: whoever uses the certificate has the machine.
+    Tpm,
+    /// In a file: whoever has the file has the identity.
+    File,
+}
+
+impl KeyStorage {
+    /// The word on the wire and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tpm => "tpm",
+            Self::File => "file",
+        }
+    }
+}
+
+/// Statuses of manual §3 that the host reported with its newest genuine quote, in the words of `check-tpm-status`; empty
+/// where it checks none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OemStanding {
+    /// Of the evidence file.
+    pub evidence: String,
+    /// Of the licence.
+    pub licence: String,
+}
+
+impl OemStanding {
+    /// Words a status can be; anything else a host says is refused.
+    pub const STATUSES: [&str; 6] = ["ok", "mismatch", "expired", "unverified", "invalid", "missing"];
+
+    /// Statuses that the manual escalates to the security team.
+    pub fn escalates(status: &str) -> bool {
+        matches!(status, "invalid" | "missing")
+    }
 }

@@ -51,6 +51,18 @@ impl BeginFields<'_> {
     }
 }
 
+/// The MAC that proves knowledge of the token in the enrolment of a host without a TPM. Bound to the connection, so that
+/// it cannot be repeated on another one.
+pub fn software_enrol_mac(
+    token_key: &[u8; 32],
+    token_id: &str,
+    csr: &[u8],
+    agent_version: &str,
+    exporter: &[u8; EXPORTER_BYTES],
+) -> [u8; 32] {
+    mac(token_key, b"flota/enrol/software/v1", &[token_id.as_bytes(), csr, agent_version.as_bytes(), exporter])
+}
+
 /// What the controller answered, as far as proofs are bound to it.
 pub struct ChallengeFields<'a> {
     /// 16 bytes.
