@@ -23,8 +23,8 @@ pub use keyring::{Keyring, KeyringError};
 pub use report::{EvidenceReport, EvidenceStatus, Finding, Gravity, Trust};
 
 use crate::causes;
-use crate::licence::revocation::SignatureDemand;
-use crate::licence::{HmacKeys, LicenceKeys};
+use crate::licence::LicenceKeys;
+use crate::licence::revocation::RevocationCheck;
 use licensed::Licensed;
 
 /// Largest evidence or keyring file, in bytes; real ones have a few kilobytes.
@@ -52,17 +52,6 @@ pub struct EvidenceRequest<'a> {
     pub memory: Memory<'a>,
     /// The time at which evidence and licence must be in force.
     pub now: Timestamp,
-}
-
-/// A revocation list, and what proves it.
-#[derive(Clone, Copy)]
-pub struct RevocationCheck<'a> {
-    /// The file.
-    pub list: &'a Path,
-    /// The issuer's keys for such lists.
-    pub keys: Option<&'a HmacKeys>,
-    /// Whether a list that nothing proves counts.
-    pub demand: SignatureDemand,
 }
 
 /// Whether licences are held against the last accepted one.

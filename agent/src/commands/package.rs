@@ -17,7 +17,7 @@ use flota_procedures::package::{
 use flota_seal::json::Json;
 
 use super::Installation;
-use super::evidence::licence_keys;
+use super::evidence::{RevocationFlags, licence_keys};
 use super::output::{Answer, outcome_of, remember};
 use crate::procedures::present;
 
@@ -51,6 +51,8 @@ pub(super) struct Check {
     /// The keys that prove the licence
     #[arg(long, value_name = "FILE", requires = "license_path")]
     license_keys: Option<PathBuf>,
+    #[command(flatten)]
+    revocations: RevocationFlags,
     /// Files that the manifest does not list are errors
     #[arg(long)]
     strict: bool,
@@ -82,12 +84,14 @@ impl Check {
             Some(_) => licence_keys(self.license_keys.as_deref())?.unwrap_or_default(),
             None => LicenceKeys::default(),
         };
+        let revocation_keys = self.revocations.keys()?;
+        let revocations = self.revocations.check(revocation_keys.as_ref());
         let progress = Progress::default();
         let request = CheckRequest {
             manifest_name: &self.manifest,
             signature: self.signature.as_deref(),
             key: key.as_ref(),
-            licence: self.license_path.as_deref().map(|path| LicenceProof { path, keys: &keys }),
+            licence: self.license_path.as_deref().map(|path| LicenceProof { path, keys: &keys, revocations }),
             strictness: if self.strict { Strictness::Strict } else { Strictness::Lenient },
             progress: Some(&progress),
             ..CheckRequest::new(&self.package, now)

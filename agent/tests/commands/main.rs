@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
+mod revoked;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

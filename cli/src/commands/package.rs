@@ -38,15 +38,19 @@ pub(crate) async fn run(invocation: &Invocation, command: PackageCommand) -> Res
     }
 }
 
-/// The key in that file. A key itself is not taken: everyone on the machine can read what a command was started with.
+/// The key in that file.
 fn key_in(file: &Path) -> Result<Secret, Failure> {
-    let refused = |text: String| Failure::new(Exit::Usage, text).nothing_changed();
-    let Some(name) = file.to_str().filter(|_| file.is_file()) else {
-        return Err(
-            refused("--key does not name a file".to_owned()).fix("write the key to a file that only you can read")
-        );
-    };
-    key::load(name, "--key").map_err(|error| refused("the key cannot be used".to_owned()).because_of(&error))
+    let refused = || Failure::new(Exit::Usage, "the key cannot be used").nothing_changed();
+    key::load(file_of("--key", file)?, "--key").map_err(|error| refused().because_of(&error))
+}
+
+/// The file that a flag for a key names. A key itself is not taken: everyone on the machine can read what a command was
+/// started with.
+fn file_of<'a>(flag: &str, file: &'a Path) -> Result<&'a str, Failure> {
+    file.to_str().filter(|_| file.is_file()).ok_or_else(|| {
+        let refused = Failure::new(Exit::Usage, format!("{flag} does not name a file")).nothing_changed();
+        refused.fix("write the key to a file that only you can read")
+    })
 }
 
 /// The present, as the package library counts it.

@@ -1,7 +1,10 @@
 //! Whether a licence allows a package: who may install it, with what, and on which host (manual §2 and §3).
 
+use jiff::Timestamp;
+
 use super::judge::Findings;
-use super::licence::{self, Licence};
+use super::licence::revocation::RevocationCheck;
+use super::licence::{self, Licence, LicenceError};
 use super::manifest::Manifest;
 use super::{CheckRequest, causes};
 
@@ -19,15 +22,40 @@ pub(super) fn judge_licence(request: &CheckRequest<'_>, manifest: &Manifest, fin
     let licence = match licence::load_valid(proof.path, proof.keys, request.now) {
         Ok(licence) => licence,
         Err(error) => {
-            findings.fail(&format!("the licence does not allow the package: {}", causes::on_one_line(&error)));
+            findings.fail(&refused(&error));
             return false;
         }
     };
-    let objections = objections(&licence, manifest);
+    let revoked = proof.revocations.and_then(|check| objection_of_list(&licence, check, request.now, findings));
+    let objections: Vec<_> = revoked.into_iter().chain(objections(&licence, manifest)).collect();
     for objection in &objections {
         findings.fail(objection);
     }
     objections.is_empty()
+}
+
+/// Why the licence does not stand before the revocation list. A list that does not count is a reason too: nothing can be
+/// accepted against it.
+fn objection_of_list(
+    licence: &Licence,
+    check: RevocationCheck<'_>,
+    now: Timestamp,
+    findings: &mut Findings,
+) -> Option<String> {
+    let (list, provenance) = match check.read() {
+        Ok(read) => read,
+        Err(error) => {
+            return Some(format!("whether the licence was revoked cannot be told: {}", causes::on_one_line(&error)));
+        }
+    };
+    for remark in list.remarks(provenance, now) {
+        findings.warn(&remark.to_string());
+    }
+    licence.check_not_revoked(&list).err().map(|error| refused(&error))
+}
+
+fn refused(error: &LicenceError) -> String {
+    format!("the licence does not allow the package: {}", causes::on_one_line(error))
 }
 
 /// All that the package demands and the licence does not give.

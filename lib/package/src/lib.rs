@@ -51,6 +51,7 @@ pub use source::OpenError;
 pub use unpack::{UnpackError, unpack};
 
 use crate::licence::LicenceKeys;
+use crate::licence::revocation::RevocationCheck;
 use folder::Folder;
 use inventory::Inventory;
 use judge::{Findings, judge};
@@ -82,13 +83,15 @@ pub struct CheckRequest<'a> {
     pub progress: Option<&'a Progress>,
 }
 
-/// A licence and the keys that prove it.
+/// A licence, the keys that prove it, and the list that may revoke it.
 #[derive(Clone, Copy)]
 pub struct LicenceProof<'a> {
     /// The licence file, of either format.
     pub path: &'a Path,
     /// Keys of those who issue licences.
     pub keys: &'a LicenceKeys,
+    /// The issuer's list of revoked licences. Without one, nothing tells whether the licence was revoked.
+    pub revocations: Option<RevocationCheck<'a>>,
 }
 
 /// What a file that the manifest does not list is.

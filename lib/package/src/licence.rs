@@ -23,7 +23,7 @@ use flota_seal::json::Json;
 use flota_seal::signature::Signature;
 use jiff::{SignedDuration, Timestamp};
 
-pub use error::{LicenceError, LicenceKeysError};
+pub use error::{HmacKeysError, LicenceError, LicenceKeysError};
 pub use keys::{HmacKeys, LicenceKeys};
 pub use repeated::repeated_name;
 pub use standing::Standing;

@@ -3,6 +3,7 @@
 mod built;
 mod golden;
 mod hostile;
+mod revoked;
 mod zip;
 
 use std::fs;

@@ -16,9 +16,6 @@ pub(super) const EVIDENCE_MISSING: &str = "tpm.evidence.missing";
 pub(super) const EVIDENCE_INVALID: &str = "tpm.evidence.invalid";
 pub(super) const LICENCE_UNVERIFIED: &str = "license.unverified";
 pub(super) const LICENCE_MAINTENANCE_OVER: &str = "license.maintenance.over";
-pub(super) const REVOCATION_UNVERIFIED: &str = "license.revocation.unverified";
-pub(super) const REVOCATION_STALE: &str = "license.revocation.stale";
-pub(super) const REVOCATION_IN_FUTURE: &str = "license.revocation.future";
 pub(super) const STATE_ABSENT: &str = "license.state.absent";
 
 const ESCALATE_EVIDENCE: &str =
@@ -64,9 +61,9 @@ pub(super) const MENDS: &[(&str, &str)] = &[
     ("license.revocation.key_unknown", "give the key that the issuer signs revocation lists with"),
     ("license.revocation.signature_invalid", "fetch the revocation list again; if it stays so, tell the security team"),
     ("license.revocation.older", "fetch the newest revocation list"),
-    (REVOCATION_UNVERIFIED, "give the key that the issuer signs revocation lists with"),
-    (REVOCATION_STALE, "fetch the newest revocation list"),
-    (REVOCATION_IN_FUTURE, "check the clock of the host"),
+    ("license.revocation.unverified", "give the key that the issuer signs revocation lists with"),
+    ("license.revocation.stale", "fetch the newest revocation list"),
+    ("license.revocation.future", "check the clock of the host"),
     ("license.state.unreadable", "let this user read var/flota/licence-state.json"),
     (
         "license.state.invalid",

@@ -6,11 +6,11 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::report::{EvidenceReport, Trust};
-use super::{EvidenceRequest, EvidenceStatus, Memory, RevocationCheck, codes};
+use super::{EvidenceRequest, EvidenceStatus, Memory, codes};
 use crate::causes;
 use crate::iso_time;
-use crate::licence::revocation::{self, Provenance, RevocationError, RevocationList};
-use crate::licence::{self, ISSUED_AT_TOLERANCE, Licence, LicenceError, LicenceKeys, SignedLicence};
+use crate::licence::revocation::{Provenance, RevocationCheck, RevocationError, RevocationList};
+use crate::licence::{self, Licence, LicenceError, LicenceKeys, SignedLicence};
 use crate::licence_state::{self, AdmitError};
 
 /// A licence that was looked at, and what is to be remembered of it if nothing else is wrong.
@@ -95,9 +95,8 @@ fn judge_revocation(
     now: Timestamp,
     report: &mut EvidenceReport,
 ) -> Option<(RevocationList, Provenance)> {
-    let proved = revocation::load(check.list).and_then(|list| list.prove(check.keys, check.demand));
-    let (list, provenance) = match proved {
-        Ok(proved) => proved,
+    let (list, provenance) = match check.read() {
+        Ok(read) => read,
         Err(error) => {
             distrust(&error, report);
             return None;
@@ -106,19 +105,8 @@ fn judge_revocation(
     if let Err(error) = licence.check_not_revoked(&list) {
         refuse(&error, report);
     }
-    let made = iso_time::format(list.generated_at());
-    if provenance == Provenance::Unproved {
-        let message = "the signature of the revocation list was not checked: no key was given".to_owned();
-        report.warn(EvidenceStatus::Ok, codes::REVOCATION_UNVERIFIED, message);
-    }
-    if list.is_stale(now) {
-        let days = revocation::MAX_REVOCATION_AGE.as_hours() / 24;
-        let message = format!("the revocation list was made at {made}, more than {days} days ago");
-        report.warn(EvidenceStatus::Ok, codes::REVOCATION_STALE, message);
-    }
-    if list.generated_at().duration_since(now) > ISSUED_AT_TOLERANCE {
-        let message = format!("the revocation list was made in the future ({made})");
-        report.warn(EvidenceStatus::Ok, codes::REVOCATION_IN_FUTURE, message);
+    for remark in list.remarks(provenance, now) {
+        report.warn(EvidenceStatus::Ok, remark.code(), remark.to_string());
     }
     Some((list, provenance))
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use clap::Args;
 use flota_model::Digest;
-use flota_package::licence::LicenceKeys;
+use flota_package::licence::revocation::{RevocationCheck, SignatureDemand};
+use flota_package::licence::{HmacKeys, LicenceKeys};
 use flota_package::{CannotCheck, CheckReport, CheckRequest, DEFAULT_MANIFEST, LicenceProof, Progress, Strictness};
 use flota_seal::secret::Secret;
 use jiff::Timestamp;
 use tokio::time::{Instant, interval_at};
 
-use super::{key_in, present, shown};
+use super::{file_of, key_in, present, shown};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
@@ -28,6 +29,9 @@ const REDRAW: Duration = Duration::from_millis(200);
 
 /// The Ed25519 public key of `.lic` licences, in hexadecimal; the variable that the manual names.
 const LICENCE_KEY: &str = "BOT_CORE_LICENSE_PUBLIC_KEY";
+
+/// The HMAC key of revocation lists, or the path of its file: the same variable as of flota-agent.
+const REVOCATION_KEY: &str = "BOT_CORE_LICENSE_REVOCATION_KEY";
 
 /// `flota package check`
 #[derive(Debug, Args)]
@@ -49,6 +53,16 @@ pub(crate) struct Check {
     /// The keys that prove the licence
     #[arg(long, value_name = "FILE", requires = "license_path")]
     license_keys: Option<PathBuf>,
+    /// The issuer's list of revoked licences
+    #[arg(long, value_name = "FILE", requires = "license_path")]
+    revocation_list: Option<PathBuf>,
+    /// The file with the key of that list; by default what BOT_CORE_LICENSE_REVOCATION_KEY is or names. With a key, the list
+    /// must be signed
+    #[arg(long, value_name = "FILE", requires = "revocation_list")]
+    revocation_key: Option<PathBuf>,
+    /// Refuse a list that nothing proves, also without a key
+    #[arg(long, requires = "revocation_list")]
+    require_signed_revocations: bool,
     /// Files that the manifest does not list are errors
     #[arg(long)]
     strict: bool,
@@ -57,12 +71,12 @@ pub(crate) struct Check {
 /// Runs it.
 pub(super) async fn run(invocation: &Invocation, args: Check) -> Result<Exit, Failure> {
     let path = args.path.clone();
-    let key = args.key.as_deref().map(key_in).transpose()?;
-    let keys = args.licence_keys()?;
+    let package = args.key.as_deref().map(key_in).transpose()?;
+    let keys = Keys { package, licences: args.licence_keys()?, revocations: args.revocation_keys()? };
     let now = present(invocation)?;
     let progress = Arc::new(Progress::default());
     let watched = Arc::clone(&progress);
-    let checking = tokio::task::spawn_blocking(move || args.check(key.as_ref(), &keys, now, &watched));
+    let checking = tokio::task::spawn_blocking(move || args.check(&keys, now, &watched));
     let report = watch(invocation, &progress, checking)
         .await
         .map_err(|error| Failure::new(Exit::Bad, "the check broke down").because_of(&error))?
@@ -73,6 +87,13 @@ pub(super) async fn run(invocation: &Invocation, args: Check) -> Result<Exit, Fa
     let digest = Digest::from_bytes(report.manifest_sha256()).to_string();
     invocation.out.object("PackageCheck", &document, &digest, |style| told(&report, &digest, style))?;
     Ok(if report.is_ok() { Exit::Good } else { Exit::Bad })
+}
+
+/// What package, licence and revocation list are proved with.
+struct Keys {
+    package: Option<Secret>,
+    licences: LicenceKeys,
+    revocations: Option<HmacKeys>,
 }
 
 impl Check {
@@ -94,18 +115,31 @@ impl Check {
         }
     }
 
-    fn check(
-        &self,
-        key: Option<&Secret>,
-        keys: &LicenceKeys,
-        now: Timestamp,
-        progress: &Progress,
-    ) -> Result<CheckReport, CannotCheck> {
+    /// The keys of the list; none without a list.
+    fn revocation_keys(&self) -> Result<Option<HmacKeys>, Failure> {
+        let variable = || std::env::var(REVOCATION_KEY).ok().filter(|key| !key.trim().is_empty());
+        let given = match (&self.revocation_list, &self.revocation_key) {
+            (None, _) => None,
+            (Some(_), Some(file)) => Some((file_of("--revocation-key", file)?.to_owned(), "--revocation-key")),
+            (Some(_), None) => variable().map(|value| (value, REVOCATION_KEY)),
+        };
+        let refused =
+            |error| Failure::new(Exit::Usage, "the key of the revocation list cannot be used").because_of(&error);
+        given.map(|(value, origin)| HmacKeys::load(&value, origin).map_err(refused)).transpose()
+    }
+
+    fn check(&self, keys: &Keys, now: Timestamp, progress: &Progress) -> Result<CheckReport, CannotCheck> {
+        let demand = if self.require_signed_revocations { SignatureDemand::Always } else { SignatureDemand::WithKey };
+        let revocations = self.revocation_list.as_deref().map(|list| RevocationCheck {
+            list,
+            keys: keys.revocations.as_ref(),
+            demand,
+        });
         flota_package::check(&CheckRequest {
             manifest_name: &self.manifest,
             signature: self.signature.as_deref(),
-            key,
-            licence: self.license_path.as_deref().map(|path| LicenceProof { path, keys }),
+            key: keys.package.as_ref(),
+            licence: self.license_path.as_deref().map(|path| LicenceProof { path, keys: &keys.licences, revocations }),
             strictness: if self.strict { Strictness::Strict } else { Strictness::Lenient },
             progress: Some(progress),
             ..CheckRequest::new(&self.path, now)

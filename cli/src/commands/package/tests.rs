@@ -4,6 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::Parser as _;
+use flota_seal::json::Json;
+use flota_seal::secret::Secret;
+use flota_seal::signature::{Algorithm, Signature};
 
 use crate::args::Cli;
 use crate::client::Route;
@@ -113,4 +116,49 @@ async fn each_layout_asks_for_what_it_needs() {
 async fn a_key_is_a_file_and_never_a_word_of_the_command() {
     let ground = Ground::new();
     assert_eq!(ground.run(&["check", "@files", "--key", "hex:1122"], Format::Table).await.0, Exit::Usage);
+}
+
+/// A payload and its signature, as licences and revocation lists have them.
+fn signed(payload: &str, key: &str) -> String {
+    let (payload, key) = (Json::parse(payload.as_bytes()).unwrap(), Secret::decode(key, "test").unwrap());
+    let signature = Signature::sign(&payload, &key, Algorithm::HmacSha384, Some("oem")).to_json();
+    Json::object([("payload", payload), ("signature", signature)]).pretty()
+}
+
+#[tokio::test]
+async fn a_revoked_licence_is_told_with_its_reason_and_a_list_must_be_proved() {
+    let ground = Ground::new();
+    ground.run(&with(&UPDATE, &["@p.tar"]), Format::Table).await;
+    let licence = r#"{"schema":"core.oem.license","schema_version":"1.0","license_id":"L-1","issued_at":"2026-01-01"}"#;
+    let list =
+        |id: &str| format!(r#"{{"generated_at":"2026-07-20","revoked":[{{"license_id":"{id}","reason":"stolen"}}]}}"#);
+    for (name, text) in [
+        ("license.json", signed(licence, "hex:01")),
+        ("keys.json", r#"{"keys": {"oem": "hex:01"}}"#.to_owned()),
+        ("issuer", "hex:02".to_owned()),
+        ("revoked.json", signed(&list("L-1"), "hex:02")),
+        ("other.json", signed(&list("L-2"), "hex:02")),
+        ("unsigned.json", list("L-2")),
+    ] {
+        fs::write(ground.path(name), text).unwrap();
+    }
+    let check = ["check", "@p.tar", "--key", "@key", "--license-path", "@license.json", "--license-keys", "@keys.json"];
+    let key = ["--revocation-key", "@issuer"];
+    let against = |list, more: &[&'static str]| with(&with(&check, &["--revocation-list", list]), more);
+
+    let (exit, text) = ground.run(&against("@revoked.json", &key), Format::Table).await;
+    assert_eq!(exit, Exit::Bad);
+    assert!(text.contains("the licence L-1 was revoked: stolen"), "{text}");
+    let (exit, text) = ground.run(&against("@other.json", &key), Format::Table).await;
+    assert_eq!(exit, Exit::Good, "{text}");
+    for unproved in [against("@unsigned.json", &key), against("@unsigned.json", &["--require-signed-revocations"])] {
+        let (exit, text) = ground.run(&unproved, Format::Table).await;
+        assert_eq!(exit, Exit::Bad);
+        assert!(text.contains("the revocation list is not signed"), "{text}");
+    }
+    let (exit, text) = ground.run(&against("@unsigned.json", &[]), Format::Table).await;
+    assert_eq!(exit, Exit::Good);
+    assert!(text.contains("the signature of the revocation list was not checked"), "{text}");
+    let in_arguments = against("@other.json", &["--revocation-key", "hex:02"]);
+    assert_eq!(ground.run(&in_arguments, Format::Table).await.0, Exit::Usage);
 }

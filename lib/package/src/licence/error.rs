@@ -8,6 +8,8 @@ use flota_seal::secret::SecretError;
 use flota_seal::signature::SignatureError;
 use jiff::Timestamp;
 
+use crate::key::KeyError;
+
 /// Why a licence does not count.
 #[derive(Debug, thiserror::Error)]
 pub enum LicenceError {
@@ -99,6 +101,22 @@ pub enum LicenceKeysError {
     /// An Ed25519 public key is not 32 bytes in hexadecimal.
     #[error("the public key for .lic licences is not 64 hexadecimal digits")]
     PublicKey,
+}
+
+/// Why there are no HMAC keys. Neither a value nor the contents of a file are ever repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum HmacKeysError {
+    /// The one key cannot be had.
+    #[error(transparent)]
+    One(#[from] KeyError),
+    /// Several keys by name cannot be had.
+    #[error("reading the keys that {origin} names")]
+    Several {
+        /// The flag or variable.
+        origin: String,
+        /// The cause.
+        source: LicenceKeysError,
+    },
 }
 
 impl LicenceError {

@@ -1,11 +1,13 @@
 //! The keys that licences and revocation lists are proved with.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use flota_seal::json::Json;
 use flota_seal::secret::Secret;
 
-use super::{LicenceError, LicenceKeysError, LicenceKind, repeated_name};
+use super::{HmacKeysError, LicenceError, LicenceKeysError, LicenceKind, repeated_name};
+use crate::key;
 
 /// HMAC keys by name. There may be several at once, so that an issuer can change keys without a day on which nothing holds.
 #[derive(Default)]
@@ -22,6 +24,26 @@ pub struct LicenceKeys {
 }
 
 impl HmacKeys {
+    /// The keys that `value` is or names: one key (see [`key::load`]), or `{"keys": {id: secret}}`, or the path of a file with
+    /// either. `origin` is the flag or variable, for errors.
+    ///
+    /// # Errors
+    /// [`HmacKeysError`].
+    pub fn load(value: &str, origin: &str) -> Result<Self, HmacKeysError> {
+        let several = |text: &[u8]| {
+            Self::parse(text, origin).map_err(|source| HmacKeysError::Several { origin: origin.to_owned(), source })
+        };
+        if value.trim_start().starts_with('{') {
+            return several(value.as_bytes());
+        }
+        let key = key::load(value, origin)?;
+        // A file of several keys reads as one long text key until it is looked into.
+        if key.expose().trim_ascii_start().starts_with(b"{") && Path::new(value.trim()).is_file() {
+            return several(key.expose());
+        }
+        Ok(Self::unnamed(key))
+    }
+
     /// Reads `{"keys": {id: secret}}` or `{id: secret}`. `origin` names the file or variable in errors.
     ///
     /// # Errors
@@ -108,5 +130,34 @@ impl LicenceKeys {
 
     pub(super) fn offline_keys(&self) -> &[[u8; 32]] {
         &self.offline
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hmac_keys_are_one_key_or_several_or_a_file_with_either() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        let keys = |value: &str| HmacKeys::load(value, "KEYS");
+        let file = |contents: &str| {
+            std::fs::write(&path, contents).unwrap();
+            keys(path.to_str().unwrap())
+        };
+        let several = r#" {"keys": {"a": "hex:01", "b": "hex:02"}}"#;
+        for found in [keys(several), file(several)] {
+            let found = found.unwrap();
+            assert_eq!(found.find(Some("b")).unwrap().expose(), [2]);
+            assert!(found.find(Some("c")).is_none() && found.find(None).is_none());
+        }
+        for found in [keys("hex:03"), file("hex:03\n")] {
+            assert_eq!(found.unwrap().find(Some("any")).unwrap().expose(), [3]);
+        }
+        for bad in [keys("{"), keys("hex:5ecre7"), file(r#"{"keys": {"a": "hex:5ecre7"}}"#)] {
+            let told = crate::causes::on_one_line(&bad.map(|_| ()).unwrap_err());
+            assert!(told.contains("KEYS") && !told.contains("5ecre7"), "{told}");
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! fields and covers all of them, or beside a `payload` that holds them. An entry that cannot be read refuses the whole list:
 //! passing over it would let a revoked licence through.
 
+mod check;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{HmacKeys, Licence, LicenceError};
 use crate::iso_time;
+pub use check::{Remark, RevocationCheck};
 
 /// Largest revocation list, in bytes: room for about a hundred thousand entries with a reason.
 pub const MAX_REVOCATION_BYTES: u64 = 16 << 20;

@@ -167,7 +167,7 @@ fn a_licence_must_be_proved_in_force_and_of_an_allowed_profile() {
         let signature = Signature::sign(&payload, &secret, Algorithm::HmacSha384, Some("oem")).to_json();
         let path = root.path().join("license.json");
         fs::write(&path, Json::object([("payload", payload), ("signature", signature)]).pretty()).unwrap();
-        let licence = Some(LicenceProof { path: &path, keys: &keys });
+        let licence = Some(LicenceProof { path: &path, keys: &keys, revocations: None });
         let now = iso_time::parse(now).unwrap();
         let report = check(&CheckRequest { licence, key: Some(&key()), ..CheckRequest::new(&archive, now) }).unwrap();
         assert_eq!(report.is_ok(), report.licence_ok());
@@ -200,7 +200,7 @@ fn what_a_package_demands_is_held_against_the_licence() {
     let demand = |metadata: &str| {
         let metadata = Json::parse(metadata.as_bytes()).unwrap();
         builder().metadata(metadata).build(&folder, &key(), &archive).unwrap();
-        let proof = Some(LicenceProof { path: &licence, keys: &keys });
+        let proof = Some(LicenceProof { path: &licence, keys: &keys, revocations: None });
         let request = CheckRequest { licence: proof, key: Some(&key()), ..CheckRequest::new(&archive, now()) };
         let report = check(&request).unwrap();
         assert_eq!((report.is_ok(), report.licence_ok()), (report.errors().is_empty(), report.errors().is_empty()));

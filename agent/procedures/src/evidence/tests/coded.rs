@@ -14,6 +14,8 @@ use flota_seal::signature::{Algorithm, Signature};
 
 use super::super::*;
 use super::now;
+use crate::licence::HmacKeys;
+use crate::licence::revocation::SignatureDemand;
 
 const EVIDENCE: &str = r#"{"fingerprint":"HOST","sealed_fingerprint":"HOST","nonce":"n","attested_at":"2026-07-01",
     "expires_at":"2026-08-01","secure_enclave":{"type":"tpm2"}}"#;
