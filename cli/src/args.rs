@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flota_model::Selector;
 
-use crate::commands::{attest, audit, context, export, health, help, host, package, release, rollout, token};
+use crate::commands::{attest, audit, context, export, health, help, host, man, package, release, rollout, token};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Format;
@@ -115,6 +115,8 @@ pub(crate) enum Command {
     Context(context::ContextCommand),
     /// Print a completion script for a shell
     Completions(help::CompletionsArgs),
+    /// Print the manual page of this program, or write those of all its commands to a folder
+    Man(man::ManArgs),
     /// Explain a command or a topic: exit-codes, formats, selectors, contexts, environment
     Help(help::HelpArgs),
     /// Print the version

@@ -12,6 +12,7 @@ pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod help;
 pub(crate) mod host;
+pub(crate) mod man;
 pub(crate) mod package;
 pub(crate) mod release;
 pub(crate) mod rollout;
@@ -37,6 +38,7 @@ pub(crate) async fn run(invocation: &Invocation, command: Command) -> Result<Exi
         Command::Audit(command) => audit::run(invocation, command).await,
         Command::Context(command) => context::run(invocation, command),
         Command::Completions(args) => help::completions(invocation, &args),
+        Command::Man(args) => man::run(invocation, &args),
         Command::Help(args) => help::help(invocation, &args),
         Command::Version => help::version(invocation),
     }

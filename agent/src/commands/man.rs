@@ -1,10 +1,10 @@
 //! Manual pages, made from the definition of the command line.
 
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 
-use clap::{Args, Command, CommandFactory as _};
+use clap::{Args, CommandFactory as _};
+use flota_daemon::manual;
 use flota_procedures::durable;
 use flota_seal::json::Json;
 
@@ -15,8 +15,6 @@ use super::output::{Answer, Failure, or_exit};
 const EXIT_FAILED: u8 = 1;
 /// Permissions of a page: everybody may read how the program is used.
 const PAGE_MODE: u32 = 0o644;
-/// User commands, in the numbering of manual pages.
-const SECTION: &str = "1";
 
 #[derive(Args)]
 pub(super) struct Man {
@@ -27,44 +25,20 @@ pub(super) struct Man {
 
 impl Man {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let pages = pages().map_err(or_exit(EXIT_FAILED))?;
+        let pages = manual::pages(Cli::command()).map_err(or_exit(EXIT_FAILED))?;
         let Some(folder) = self.dir else {
-            let text = pages.into_iter().next().map(|page| page.text).unwrap_or_default();
-            return Ok(Answer::text(String::from_utf8_lossy(&text).into_owned(), 0));
+            return Ok(Answer::text(pages.into_iter().next().map(|page| page.text).unwrap_or_default(), 0));
         };
         fs::create_dir_all(&folder)
             .map_err(|error| Failure::because(format!("creating {}: {error}", folder.display()), EXIT_FAILED))?;
         let mut written = Vec::new();
         for page in pages {
-            let path = folder.join(format!("{}.{SECTION}", page.name));
-            durable::write_file(&path, PAGE_MODE, &page.text).map_err(or_exit(EXIT_FAILED))?;
+            let path = folder.join(page.file_name);
+            durable::write_file(&path, PAGE_MODE, page.text.as_bytes()).map_err(or_exit(EXIT_FAILED))?;
             written.push(Json::from(path.display().to_string()));
         }
         Ok(Answer::json(&Json::object([("status", "ok".into()), ("pages", written.into())]), 0))
     }
-}
-
-struct Page {
-    name: String,
-    text: Vec<u8>,
-}
-
-/// The program's own page first, then one a command.
-fn pages() -> io::Result<Vec<Page>> {
-    let mut program = Cli::command().disable_help_subcommand(true);
-    // Gives every command its full name, `flota-agent-update-status`.
-    program.build();
-    let mut pages = Vec::new();
-    collect(&program, &mut pages)?;
-    Ok(pages)
-}
-
-fn collect(command: &Command, pages: &mut Vec<Page>) -> io::Result<()> {
-    let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
-    let mut text = Vec::new();
-    clap_mangen::Man::new(command.clone()).title(&name).section(SECTION).render(&mut text)?;
-    pages.push(Page { name, text });
-    command.get_subcommands().filter(|command| !command.is_hide_set()).try_for_each(|command| collect(command, pages))
 }
 
 #[cfg(test)]
@@ -73,13 +47,12 @@ mod tests {
 
     #[test]
     fn every_command_has_a_page_that_names_its_flags() {
-        let pages = pages().unwrap();
-        let names: Vec<_> = pages.iter().map(|page| page.name.as_str()).collect();
-        for name in ["flota-agent", "flota-agent-export-security-bundle", "flota-agent-update-status"] {
-            assert!(names.contains(&name), "{name} is not among {names:?}");
+        let pages = manual::pages(Cli::command()).unwrap();
+        let page = |name: &str| pages.iter().find(|page| page.file_name == name).map(|page| page.text.as_str());
+        for name in ["flota-agent.1", "flota-agent-export-security-bundle.1", "flota-agent-update-status.1"] {
+            assert!(page(name).is_some(), "{name} is not among {} pages", pages.len());
         }
-        let recover = pages.iter().find(|page| page.name == "flota-agent-recover").unwrap();
-        let text = String::from_utf8(recover.text.clone()).unwrap();
+        let text = page("flota-agent-recover.1").unwrap();
         assert!(text.starts_with(".ie") || text.contains(".TH"), "{text}");
         for flag in ["backup", "dry", "report", "lang"] {
             assert!(text.contains(flag), "{flag}");
