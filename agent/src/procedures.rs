@@ -10,6 +10,7 @@ use flota_procedures::bundle::{self, ExportError, ExportReport, ExportRequest, L
 use flota_procedures::checklist::{self, Outcome, Procedure, Proof, Record};
 use flota_procedures::health::{
     self, CheckName, CredentialsError, ExchangeEntry, HealthError, HealthReport, HealthRequest, RequestError, Status,
+    WantedCheck,
 };
 use flota_procedures::key::{self, KeyError};
 use flota_seal::secret::Secret;
@@ -129,7 +130,8 @@ pub fn take_export(settings: &Settings, now: Timestamp) -> Result<ExportFile, Ta
     taken
 }
 
-/// Checks the exchange (manual §4) and keeps the outcome for the checklist. No `checks` means all.
+/// Checks the exchange (manual §4) and keeps the outcome for the checklist. No `checks` means all, and then the operator's
+/// own too.
 pub async fn check_exchange(
     settings: &Settings,
     checks: &[CheckName],
@@ -211,6 +213,7 @@ async fn ask_exchange(
         ca_file: ca_file.clone(),
         ..health::HealthSettings::default()
     };
-    let request = HealthRequest::new(*exchange, checks, overrides.or(entry.settings))?.with_notes(entry.notes);
+    let checks: Vec<_> = checks.iter().copied().map(WantedCheck::from).collect();
+    let request = HealthRequest::new(*exchange, &checks, overrides.or(entry.settings))?.with_notes(entry.notes);
     Ok(health::check(&request, entry.credentials.as_ref(), clock).await?)
 }

@@ -52,9 +52,9 @@ mod vectors;
 
 use jiff::Timestamp;
 
-pub use credentials::{Credentials, CredentialsError, ExchangeEntry, FileFormat};
-pub use custom::{CustomCheck, CustomCheckError};
-pub use names::{CheckName, ExchangeId};
+pub use credentials::{Credentials, CredentialsError, ExchangeEntry, FileFormat, own_checks};
+pub use custom::{CustomCheck, CustomCheckError, CustomKind};
+pub use names::{CheckName, ExchangeId, WantedCheck};
 pub use report::{CheckResult, HealthReport, Status};
 pub use request::{HealthRequest, Limits, RequestError};
 pub use settings::{Amount, Asset, BaseUrl, HealthSettings, Mode, Network, Region, Symbol, ValueError};

@@ -1,6 +1,7 @@
 //! The check of the exchange (manual §4).
 
 mod environments;
+mod list;
 mod yaml;
 
 use std::fmt::Write as _;
@@ -11,7 +12,7 @@ use flota_procedures::checklist::Procedure;
 use flota_procedures::durable;
 use flota_procedures::health::{
     self, Amount, Asset, CheckName, CheckResult, ExchangeEntry, ExchangeId, HealthReport, HealthRequest,
-    HealthSettings, Limits, Mode, Network, Status, Symbol,
+    HealthSettings, Limits, Mode, Network, Status, Symbol, WantedCheck,
 };
 
 use super::delegate;
@@ -21,6 +22,7 @@ use super::output::{self, Answer, Failure, or_exit, outcome_of, remember};
 use super::{EXIT_USAGE, Installation};
 use crate::procedures::present;
 use environments::Environment;
+use list::describe;
 
 /// The check-up could not begin, so nobody can say that the host can trade.
 pub(super) const EXIT_UNAVAILABLE: u8 = 2;
@@ -55,10 +57,10 @@ pub(super) struct Check {
     /// How to print the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) output: Format,
-    /// List the checks and run none
+    /// List the checks, your own too, and run none
     #[arg(long)]
     pub(super) list_checks: bool,
-    /// Run this check only; may be given several times
+    /// Run this check only, built in or your own; may be given several times
     #[arg(long = "check", value_name = "NAME")]
     pub(super) checks: Vec<String>,
     /// Leave the public API out
@@ -108,7 +110,7 @@ impl Check {
             return delegate::run(&self, &self.delegate_command, &self.installation.root);
         }
         if self.list_checks {
-            return Ok(Answer::text(list(lang), 0));
+            return Ok(Answer::text(self.list(lang)?, 0));
         }
         let report = self.check()?;
         let code = report.overall().exit_code();
@@ -127,10 +129,10 @@ impl Check {
     }
 
     fn check(&self) -> Result<HealthReport, Failure> {
-        let checks: Result<Vec<CheckName>, _> = self.checks.iter().map(|name| name.parse()).collect();
-        let Subject { exchange, entry, limits } = self.subject()?;
+        let checks: Vec<_> = self.checks.iter().map(|name| WantedCheck::from(name.as_str())).collect();
+        let Subject { exchange, entry, limits } = self.subject(&environment::variable)?;
         let settings = self.settings()?.or(entry.settings);
-        let request = HealthRequest::new(exchange, &checks.map_err(or_exit(EXIT_UNAVAILABLE))?, settings)
+        let request = HealthRequest::new(exchange, &checks, settings)
             .map_err(or_exit(EXIT_UNAVAILABLE))?
             .with_notes(entry.notes)
             .with_limits(limits);
@@ -144,23 +146,23 @@ impl Check {
     }
 
     /// The exchange, with what the environment and then the credentials file say of it.
-    fn subject(&self) -> Result<Subject, Failure> {
+    fn subject(&self, variable: &dyn Fn(&str) -> Option<String>) -> Result<Subject, Failure> {
         let Some(file) = &self.environment_config else {
             if self.environment.is_some() {
                 return Err(Failure::because("--environment needs --environment-config", EXIT_USAGE));
             }
             let exchange = self.exchange.as_deref().unwrap_or_default().parse().map_err(or_exit(EXIT_UNAVAILABLE))?;
-            return Ok(Subject { exchange, entry: self.entry(exchange)?, limits: Limits::default() });
+            return Ok(Subject { exchange, entry: self.entry(exchange, variable)?, limits: Limits::default() });
         };
         let path = self.installation.root.join(file);
         let (name, given) = (self.environment.as_deref(), self.exchange.as_deref());
-        let environment = Environment::read(&path, name, given, &environment::variable);
+        let environment = Environment::read(&path, name, given, variable);
         let Environment { exchange, entry, limits } = environment.map_err(or_exit(EXIT_UNAVAILABLE))?;
         // A key in the environment needs no credentials file, not even to remark on its absence.
         if entry.credentials.is_some() && self.credentials_file.is_none() {
             return Ok(Subject { exchange, entry, limits });
         }
-        let file = self.entry(exchange)?;
+        let file = self.entry(exchange, variable)?;
         let entry = ExchangeEntry {
             credentials: entry.credentials.or(file.credentials),
             settings: entry.settings.or(file.settings),
@@ -170,17 +172,19 @@ impl Check {
     }
 
     /// What the credentials file says. One that was not asked for may be absent.
-    fn entry(&self, exchange: ExchangeId) -> Result<ExchangeEntry, Failure> {
-        let root = &self.installation.root;
-        let path = match &self.credentials_file {
-            Some(path) => root.join(path),
-            None if root.join(CREDENTIALS_FILE).exists() => root.join(CREDENTIALS_FILE),
-            None => {
-                let notes = vec![format!("there is no {CREDENTIALS_FILE}: no key, no settings from there")];
-                return Ok(ExchangeEntry { notes, ..ExchangeEntry::default() });
-            }
+    fn entry(&self, exchange: ExchangeId, variable: &dyn Fn(&str) -> Option<String>) -> Result<ExchangeEntry, Failure> {
+        let Some(path) = self.credentials_path() else {
+            let notes = vec![format!("there is no {CREDENTIALS_FILE}: no key, no settings from there")];
+            return Ok(ExchangeEntry { notes, ..ExchangeEntry::default() });
         };
-        ExchangeEntry::read(&path, exchange, &environment::variable).map_err(or_exit(EXIT_UNAVAILABLE))
+        ExchangeEntry::read(&path, exchange, variable).map_err(or_exit(EXIT_UNAVAILABLE))
+    }
+
+    /// The credentials file: the one that was asked for, or the usual one if it is there.
+    fn credentials_path(&self) -> Option<PathBuf> {
+        let root = &self.installation.root;
+        let usual = || Some(root.join(CREDENTIALS_FILE)).filter(|path| path.exists());
+        self.credentials_file.as_ref().map(|path| root.join(path)).or_else(usual)
     }
 
     fn settings(&self) -> Result<HealthSettings, Failure> {
@@ -236,16 +240,4 @@ fn in_words(report: &HealthReport, lang: Lang) -> String {
         lines
     });
     format!("{text}{verdict}\n{open}")
-}
-
-fn list(lang: Lang) -> String {
-    CheckName::ALL.iter().fold(String::new(), |mut text, check| {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}: {}", check.name(), describe(*check, lang));
-        text
-    })
-}
-
-fn describe(check: CheckName, lang: Lang) -> &'static str {
-    lang.describe(check.name(), check.description())
 }

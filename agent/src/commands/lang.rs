@@ -98,6 +98,10 @@ terms! {
     NotSo: "not so", "nie zachodzi";
     CannotTrade: "This host cannot trade on its exchange.", "Ten host nie może handlować na swojej giełdzie.";
 
+    OwnCheckOf: "your own, for", "własny, dla";
+    RunsProgram: "runs", "uruchamia";
+    AddressAnswers: "an address must answer", "adres ma odpowiedzieć";
+
     // recover
     RecoveryDone: "The installation is recovered.", "Instalacja odtworzona.";
     RecoveryOpen: "The recovery is not complete.", "Odtwarzanie nie jest zakończone.";

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use flota_seal::secret::Secret;
 use zeroize::Zeroizing;
 
+use super::custom::CustomCheck;
 use super::names::ExchangeId;
 use super::refusal::Unusable;
 use super::settings::{HealthSettings, Network, ValueError};
@@ -134,17 +135,8 @@ impl ExchangeEntry {
         exchange: ExchangeId,
         lookup: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Self, CredentialsError> {
-        let failed = |source| CredentialsError::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(failed)?;
-        let mode = file.metadata().map_err(failed)?.permissions().mode();
-        let mut text = Zeroizing::new(String::new());
-        let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
-        if length as u64 > MAX_FILE {
-            return Err(CredentialsError::TooLong { path: path.to_owned() });
-        }
-        let toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
-        let format = if toml { FileFormat::Toml } else { FileFormat::Json };
-        let mut entry = Self::parse(&text, format, &path.display().to_string(), exchange, lookup)?;
+        let (text, mode) = read_file(path)?;
+        let mut entry = Self::parse(&text, FileFormat::of(path), &path.display().to_string(), exchange, lookup)?;
         if mode & READABLE_BY_OTHERS != 0 {
             let at = path.display();
             entry.notes.push(format!("{at} can be read by others (mode {:o}): chmod 600 it", mode & 0o777));
@@ -181,6 +173,38 @@ impl ExchangeEntry {
         settings.network = table.flag("testnet")?.map(|testnet| if testnet { Network::Testnet } else { Network::Live });
         Ok(Self { credentials: credentials(table)?, settings, notes: Vec::new() })
     }
+}
+
+/// The operator's own checks in a credentials file, by the name of the exchange's table. No key is looked at.
+pub fn own_checks(
+    path: &Path,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<(String, Vec<CustomCheck>)>, CredentialsError> {
+    let (text, _) = read_file(path)?;
+    let document = Table::document(&text, FileFormat::of(path), &path.display().to_string(), lookup)?;
+    let of = |(name, table): (&str, Table<'_>)| Ok((name.to_owned(), checks::read(&table)?));
+    document.all_tables().map(of).collect()
+}
+
+impl FileFormat {
+    /// TOML if the file's name ends in `.toml`, else JSON.
+    fn of(path: &Path) -> Self {
+        let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+        if is_toml { Self::Toml } else { Self::Json }
+    }
+}
+
+/// The file and its permissions. The text is wiped when dropped, because it holds secrets.
+fn read_file(path: &Path) -> Result<(Zeroizing<String>, u32), CredentialsError> {
+    let failed = |source| CredentialsError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.permissions().mode();
+    let mut text = Zeroizing::new(String::new());
+    let length = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(failed)?;
+    if length as u64 > MAX_FILE {
+        return Err(CredentialsError::TooLong { path: path.to_owned() });
+    }
+    Ok((text, mode))
 }
 
 fn credentials(table: &Table<'_>) -> Result<Option<Credentials>, CredentialsError> {

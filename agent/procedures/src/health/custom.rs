@@ -69,6 +69,15 @@ pub enum CustomCheckError {
     Status,
 }
 
+/// What one of these checks does, as far as it may be shown: arguments and addresses may hold what is nobody's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CustomKind<'a> {
+    /// It runs this program.
+    Command(&'a str),
+    /// It asks an address, which must answer with this status.
+    Http(u16),
+}
+
 #[derive(Clone, PartialEq)]
 enum Probe {
     Command { program: String, arguments: Vec<String> },
@@ -120,6 +129,19 @@ impl CustomCheck {
             Some(_) => return Err(CustomCheckError::Timeout),
         };
         Ok(Self { name: name.to_owned(), timeout, probe })
+    }
+
+    /// The name that flags and reports use.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it does.
+    pub fn kind(&self) -> CustomKind<'_> {
+        match &self.probe {
+            Probe::Command { program, .. } => CustomKind::Command(program),
+            Probe::Http { expected, .. } => CustomKind::Http(*expected),
+        }
     }
 
     /// Runs it, for at most `remaining`.

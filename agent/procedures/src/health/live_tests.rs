@@ -56,6 +56,7 @@ impl Bench {
     }
 
     async fn check(&self, only: &[CheckName], secret: &str, clock_off: SignedDuration) -> HealthReport {
+        let only: Vec<_> = only.iter().copied().map(WantedCheck::from).collect();
         let settings = HealthSettings {
             base_url: Some(self.sim.base_url_of(self.on).parse().unwrap()),
             ca_file: Some(self.sim.ca_file().to_owned()),
@@ -63,7 +64,7 @@ impl Bench {
             ..Default::default()
         };
         let limits = Limits { base_delay: std::time::Duration::from_millis(1), ..Limits::default() };
-        let request = HealthRequest::new(self.name.parse().unwrap(), only, settings).unwrap().with_limits(limits);
+        let request = HealthRequest::new(self.name.parse().unwrap(), &only, settings).unwrap().with_limits(limits);
         let secret = Secret::decode(secret, "test").unwrap();
         let passphrase = Secret::decode(PASSPHRASE, "test").unwrap();
         let credentials = Credentials::new(KEY, secret).unwrap().with_passphrase(Some(passphrase));

@@ -31,6 +31,11 @@ pub enum CheckName {
     RateLimit,
 }
 
+/// A check as `--check` names it: built in, or one of the operator's own. Whether there is one, [`super::HealthRequest::new`]
+/// says, which knows theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedCheck(String);
+
 impl ExchangeId {
     /// The exchange as it was named.
     pub fn name(self) -> &'static str {
@@ -136,5 +141,24 @@ impl FromStr for CheckName {
             given: text.to_owned(),
             known: Self::ALL.map(Self::name).join(", "),
         })
+    }
+}
+
+impl WantedCheck {
+    /// The name as it was given.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<CheckName> for WantedCheck {
+    fn from(check: CheckName) -> Self {
+        Self(check.name().to_owned())
+    }
+}
+
+impl From<&str> for WantedCheck {
+    fn from(name: &str) -> Self {
+        Self(name.to_owned())
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::custom::CustomCheck;
-use super::names::{CheckName, ExchangeId};
+use super::names::{CheckName, ExchangeId, WantedCheck};
 use super::settings::{Amount, Asset, BaseUrl, HealthSettings, Mode, Network, Symbol};
 
 /// Bounds of a check-up.
@@ -94,7 +94,7 @@ pub enum RequestError {
     UnknownCheck {
         /// As it was given.
         given: String,
-        /// Every check's name, comma separated.
+        /// Every check's name, those of the operator's own included, comma separated.
         known: String,
     },
     /// Everything that was asked for was also skipped.
@@ -122,8 +122,9 @@ impl Default for Limits {
 impl HealthRequest {
     /// Settles a check-up of `exchange`. `only` are the checks named by `--check`; none means all of them.
     ///
-    /// `settings` are the flags completed by the credentials file: `flags.or(entry.settings)`.
-    pub fn new(exchange: ExchangeId, only: &[CheckName], settings: HealthSettings) -> Result<Self, RequestError> {
+    /// `settings` are the flags completed by the credentials file: `flags.or(entry.settings)`. They say which checks of the
+    /// operator's own there are; a name that is neither one of those nor built in is refused.
+    pub fn new(exchange: ExchangeId, only: &[WantedCheck], settings: HealthSettings) -> Result<Self, RequestError> {
         let HealthSettings {
             mode,
             network,
@@ -141,14 +142,16 @@ impl HealthRequest {
         if private_min_balance.is_some() && private_asset.is_none() {
             return Err(RequestError::MinimumOfNothing);
         }
-        let asked = |check: &CheckName| only.is_empty() || only.contains(check);
+        refuse_unknown(only, &custom)?;
+        let asked = |name: &str| only.is_empty() || only.iter().any(|wanted| wanted.name() == name);
         let skipped = |check: &CheckName| match check {
             CheckName::PublicApi => skip_public,
             CheckName::PrivateApi | CheckName::Withdrawal => skip_private,
             CheckName::DnsTls | CheckName::TimeSkew | CheckName::RateLimit => false,
         };
-        let (left_out, checks): (Vec<_>, Vec<_>) = CheckName::ALL.into_iter().filter(asked).partition(skipped);
-        let custom = if only.is_empty() { custom } else { Vec::new() };
+        let built_in = CheckName::ALL.into_iter().filter(|check| asked(check.name()));
+        let (left_out, checks): (Vec<_>, Vec<_>) = built_in.partition(skipped);
+        let custom: Vec<_> = custom.into_iter().filter(|check| asked(check.name())).collect();
         if checks.is_empty() && custom.is_empty() {
             return Err(RequestError::NothingToCheck);
         }
@@ -210,7 +213,7 @@ impl HealthRequest {
         &self.base_url
     }
 
-    /// The checks that run, in order.
+    /// The built-in checks that run, in order. The operator's own come after them.
     pub fn checks(&self) -> &[CheckName] {
         &self.checks
     }
@@ -249,5 +252,15 @@ impl HealthRequest {
 
     pub(super) fn limits(&self) -> &Limits {
         &self.limits
+    }
+}
+
+/// Refuses a check that there is not, and says which there are.
+fn refuse_unknown(only: &[WantedCheck], custom: &[CustomCheck]) -> Result<(), RequestError> {
+    let built_in = CheckName::ALL.iter().map(|check| check.name());
+    let known: Vec<_> = built_in.chain(custom.iter().map(CustomCheck::name)).collect();
+    match only.iter().find(|wanted| !known.contains(&wanted.name())) {
+        Some(unknown) => Err(RequestError::UnknownCheck { given: unknown.name().to_owned(), known: known.join(", ") }),
+        None => Ok(()),
     }
 }

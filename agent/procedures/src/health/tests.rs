@@ -14,6 +14,10 @@ use super::*;
 const KEY: &str = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A";
 const SECRET: &str = "NhqPtmdSJYdKjVHjA7PZj4Mge3R5YNiP1e3UZjInClVN65XAbvqqM6A7H5fATj0j";
 
+fn wanted(checks: &[CheckName]) -> Vec<WantedCheck> {
+    checks.iter().copied().map(WantedCheck::from).collect()
+}
+
 struct Bench {
     exchange: ExchangeSim,
     folder: TempDir,
@@ -55,7 +59,7 @@ impl Bench {
         secret: &str,
         clock_off: SignedDuration,
     ) -> HealthReport {
-        let request = HealthRequest::new("binance_spot".parse().unwrap(), only, settings).unwrap();
+        let request = HealthRequest::new("binance_spot".parse().unwrap(), &wanted(only), settings).unwrap();
         let credentials = Credentials::new(KEY, Secret::decode(secret, "test").unwrap()).unwrap();
         let clock = || Timestamp::now() + clock_off;
         check(&request.with_limits(Self::limits()), Some(&credentials), &clock).await.unwrap()
@@ -113,7 +117,8 @@ async fn a_wrong_secret_is_told_apart_from_a_wrong_key() {
     assert!(text.contains("the secret does not belong to the key_id"), "{text}");
     assert!(text.contains("; put the HMAC secret"), "{text}");
 
-    let request = HealthRequest::new("binance".parse().unwrap(), &[CheckName::PrivateApi], bench.settings()).unwrap();
+    let request =
+        HealthRequest::new("binance".parse().unwrap(), &wanted(&[CheckName::PrivateApi]), bench.settings()).unwrap();
     let stranger = Credentials::new("stranger", Secret::decode(SECRET, "test").unwrap()).unwrap();
     let report = check(&request, Some(&stranger), &Timestamp::now).await.unwrap();
     assert!(report.to_text().contains("not allowed from this address"), "{}", report.to_text());
@@ -123,7 +128,8 @@ async fn a_wrong_secret_is_told_apart_from_a_wrong_key() {
 #[tokio::test]
 async fn without_credentials_the_private_check_says_so_and_asks_nothing() {
     let bench = Bench::new().await;
-    let request = HealthRequest::new("binance".parse().unwrap(), &[CheckName::PrivateApi], bench.settings()).unwrap();
+    let request =
+        HealthRequest::new("binance".parse().unwrap(), &wanted(&[CheckName::PrivateApi]), bench.settings()).unwrap();
     let report = check(&request, None, &Timestamp::now).await.unwrap();
     assert_eq!(report.overall(), Status::Unavailable);
     assert!(report.to_text().starts_with("private_api: unavailable: there are no credentials"), "{}", report.to_text());
@@ -215,7 +221,7 @@ async fn slow_answers_are_degraded_and_too_slow_ones_are_none() {
     let bench = Bench::new().await;
     bench.exchange.obey(Order::everyone(Behave::Lag { delay_ms: 150 }));
     let request = |limits| {
-        let only = [CheckName::PublicApi];
+        let only = wanted(&[CheckName::PublicApi]);
         HealthRequest::new("binance".parse().unwrap(), &only, bench.settings()).unwrap().with_limits(limits)
     };
     let slow = Limits { slow_after: Duration::from_millis(100), ..Bench::limits() };
@@ -303,7 +309,7 @@ async fn nothing_printable_holds_key_or_signature() {
 async fn without_a_ca_file_the_systems_authorities_decide() {
     let bench = Bench::new().await;
     let settings = HealthSettings { ca_file: None, ..bench.settings() };
-    let request = HealthRequest::new("binance".parse().unwrap(), &[CheckName::DnsTls], settings).unwrap();
+    let request = HealthRequest::new("binance".parse().unwrap(), &wanted(&[CheckName::DnsTls]), settings).unwrap();
     match check(&request, None, &Timestamp::now).await {
         Ok(report) => assert!(report.to_text().contains("invalid peer certificate"), "{}", report.to_text()),
         // A machine without a store of authorities trusts nobody.

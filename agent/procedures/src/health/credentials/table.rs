@@ -81,6 +81,17 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Every table in this one, by its name. Fields that are none are passed over.
+    pub(super) fn all_tables(&'a self) -> impl Iterator<Item = (&'a str, Self)> {
+        self.fields.iter().filter_map(|(name, value)| match value {
+            Value::Object(fields) => Some((
+                name.as_str(),
+                Self { at: self.at_field(name), fields: Cow::Borrowed(fields), lookup: self.lookup },
+            )),
+            _ => None,
+        })
+    }
+
     /// A list of tables.
     pub(super) fn tables(&'a self, name: &str) -> Result<Vec<Self>, CredentialsError> {
         let Some(entries) = self.entries(name)? else {

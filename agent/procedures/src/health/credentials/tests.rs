@@ -125,3 +125,21 @@ fn a_file_that_others_can_read_is_noted() {
     std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
     assert!(read().notes.is_empty() && read().credentials.is_some());
 }
+
+#[test]
+fn the_operators_own_checks_are_told_without_looking_at_a_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("exchanges.json");
+    let text = r#"{"binance": {"secret": "${UNSET}", "checks": [{"name": "disk", "command": ["df"]}]}, "comment": "x",
+        "kraken": {}, "okx": {"checks": [{"name": "feed", "url": "https://feed"}]}}"#;
+    std::fs::write(&path, text).unwrap();
+    let told = own_checks(&path, &|_| None).unwrap();
+    let told: Vec<_> = told
+        .iter()
+        .map(|(exchange, checks)| (exchange.as_str(), checks.iter().map(CustomCheck::name).collect::<Vec<_>>()))
+        .collect();
+    assert_eq!(told, [("binance", vec!["disk"]), ("kraken", vec![]), ("okx", vec!["feed"])]);
+    std::fs::write(&path, r#"{"okx": {"checks": [{"name": "feed"}]}}"#).unwrap();
+    let error = own_checks(&path, &|_| None).unwrap_err().to_string();
+    assert!(error.ends_with("exchanges.json: okx.checks[0]"), "{error}");
+}

@@ -73,7 +73,9 @@ fn configuration_is_read_and_held_against_its_bounds() {
     };
     let good = r#"[{"name": "disk", "command": ["df", "-h"], "timeout_seconds": 5},
                    {"name": "feed", "url": "https://feed/?t=${TOKEN}", "expect_status": 204, "ca_file": "ca.pem"}]"#;
-    assert_eq!(read(good).unwrap().len(), 2);
+    let both = read(good).unwrap();
+    let both: Vec<_> = both.iter().map(|check| (check.name(), check.kind())).collect();
+    assert_eq!(both, [("disk", CustomKind::Command("df")), ("feed", CustomKind::Http(204))]);
     for (bad, why) in [
         (r#"[{"name": "private_api", "command": ["x"]}]"#, CustomCheckError::Name),
         (r#"[{"command": ["x"]}]"#, CustomCheckError::Name),

@@ -3,7 +3,8 @@ use crate::health::exchange;
 use crate::health::settings::Region;
 
 fn request(only: &[CheckName], settings: HealthSettings) -> Result<HealthRequest, RequestError> {
-    HealthRequest::new("binance_spot".parse()?, only, settings)
+    let only: Vec<_> = only.iter().copied().map(WantedCheck::from).collect();
+    HealthRequest::new("binance_spot".parse()?, &only, settings)
 }
 
 #[test]
@@ -14,6 +15,34 @@ fn unknown_exchanges_and_checks_name_the_known_ones() {
     assert_eq!(
         error,
         "there is no check 'balance': there are dns_tls, public_api, time_skew, private_api, withdrawal, rate_limit"
+    );
+}
+
+fn own(name: &str) -> CustomCheck {
+    CustomCheck::command(name, vec!["true".to_owned()], None).unwrap()
+}
+
+#[test]
+fn the_operators_own_checks_are_chosen_by_name_like_the_built_in_ones() {
+    let settled = |only: &[&str]| {
+        let settings =
+            HealthSettings { custom: vec![own("disk"), own("feed")], skip_public: true, ..Default::default() };
+        let only: Vec<_> = only.iter().copied().map(WantedCheck::from).collect();
+        HealthRequest::new("binance_spot".parse()?, &only, settings).map(|settled| {
+            let built_in = settled.checks().iter().map(|check| check.name());
+            let all = built_in.chain(settled.custom().iter().map(CustomCheck::name));
+            all.map(str::to_owned).collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(settled(&["feed"]).unwrap(), ["feed"]);
+    assert_eq!(settled(&["feed", "time_skew", "disk", "feed"]).unwrap(), ["time_skew", "disk", "feed"]);
+    assert_eq!(settled(&["time_skew"]).unwrap(), ["time_skew"]);
+    assert_eq!(settled(&["public_api"]).unwrap_err(), RequestError::NothingToCheck);
+    let all = ["dns_tls", "time_skew", "private_api", "withdrawal", "rate_limit", "disk", "feed"];
+    assert_eq!(settled(&[]).unwrap(), all);
+    assert_eq!(
+        settled(&["disk", "Feed"]).unwrap_err().to_string(),
+        "there is no check 'Feed': there are dns_tls, public_api, time_skew, private_api, withdrawal, rate_limit, disk, feed"
     );
 }
 
