@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
-use flota_procedures::iso_time;
 use flota_procedures::recover::{Progress, Request, Step, StepRecord, StepStatus};
+use flota_procedures::{durable, iso_time};
 use tokio::runtime::Runtime;
 
 use super::Config;
@@ -29,6 +29,8 @@ use survey::Survey;
 const EXIT_OPEN: u8 = 1;
 /// The recovery could not begin or go on.
 const EXIT_CANNOT: u8 = 2;
+/// Where a recovery keeps what proves its steps, relative to the root of the installation.
+const RECORDS: &str = "var/flota/recover";
 
 #[derive(Args)]
 pub(super) struct Recover {
@@ -111,6 +113,7 @@ impl Recover {
         let environment = Environment::new(environment::variable);
         let host = Offline::open(Arc::clone(&settings), environment.clone(), self.package.clone());
         let host = host.map_err(or_exit(EXIT_CANNOT))?;
+        self.tidy(&settings.root)?;
         progress.store(&settings.root).map_err(or_exit(EXIT_CANNOT))?;
         let act = Act { asked: self, settings: &settings, environment: &environment, host: &host, survey: &survey };
         for step in Step::ALL.into_iter().filter(|step| *step != Step::Report) {
@@ -134,6 +137,18 @@ impl Recover {
         Ok(report)
     }
 
+    /// Removes what a run that was killed left half-written among its records. In the folders that are restored,
+    /// [`flota_procedures::recover::Restoration::carry_out`] does.
+    fn tidy(&self, root: &Path) -> Result<(), Failure> {
+        let report = std::path::absolute(self.report_path(root)).map_err(or_exit(EXIT_CANNOT))?;
+        let records = [root.join("var/flota"), root.join(RECORDS)];
+        for folder in records.iter().map(PathBuf::as_path).chain(report.parent()) {
+            let failed = |error| format!("removing what a killed run left in {}: {error}", folder.display());
+            durable::remove_leftovers(folder).map_err(|error| Failure::because(failed(error), EXIT_CANNOT))?;
+        }
+        Ok(())
+    }
+
     fn answer(&self, report: &Report, lang: Lang) -> Answer {
         let code = report.exit_code();
         match self.output {
@@ -147,7 +162,7 @@ impl Recover {
     }
 
     fn report_path(&self, root: &Path) -> PathBuf {
-        self.report.clone().unwrap_or_else(|| root.join("var/flota/recover/report.json"))
+        self.report.clone().unwrap_or_else(|| root.join(RECORDS).join("report.json"))
     }
 }
 

@@ -2,125 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first thing that is not as it should be")]
 
+mod ground;
+mod killed;
+
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use flota_procedures::package::PackageBuilder;
-use flota_seal::secret::Secret;
 use rustix::fs::{FlockOperation, flock};
-use serde_json::Value;
 
-const KEY: &str = "hex:00112233445566778899aabbccddeeff";
-const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/tpm/files");
-
-/// An installation whose bot is a file that `start` copies to `running`.
-struct Ground {
-    folder: tempfile::TempDir,
-}
-
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {} {}", self.stdout, self.stderr))
-    }
-
-    fn statuses(&self) -> Vec<String> {
-        let report = self.json();
-        let steps = report["steps"].as_array().unwrap();
-        steps.iter().map(|step| step["status"].as_str().unwrap().to_owned()).collect()
-    }
-}
-
-impl Ground {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let ground = Self { folder };
-        let (root, at) = (ground.root(), ground.root().display().to_string());
-        fs::create_dir_all(root.join("secrets")).unwrap();
-        fs::write(root.join("secrets/key"), KEY).unwrap();
-        let settings = format!(
-            "root = \"{at}\"\n\
-             [controller]\nenrollment = \"https://localhost:1\"\nfleet = \"https://localhost:2\"\nca_file = \"ca.pem\"\n\
-             [bot]\nstart = [\"cp\", \"{at}/current/bot\", \"{at}/running\"]\nstop = [\"rm\", \"-f\", \"{at}/running\"]\n\
-             health = [\"grep\", \"-q\", \"^healthy\", \"{at}/running\"]\n\
-             [export]\nkey_file = \"secrets/key\"\n[package]\nkey_file = \"secrets/key\"\n\
-             [update]\nhealth_polls = 2\nhealth_interval_ms = 1\nprobation_seconds = 1\n"
-        );
-        fs::write(ground.folder.path().join("agent.toml"), settings).unwrap();
-        ground
-    }
-
-    fn root(&self) -> PathBuf {
-        self.folder.path().join("host")
-    }
-
-    fn backup(&self) -> PathBuf {
-        self.folder.path().join("backup")
-    }
-
-    fn package(&self, version: &str, bot: &str, key: &str) -> PathBuf {
-        let source = tempfile::tempdir().unwrap();
-        fs::write(source.path().join("bot"), format!("{bot} {version}\n")).unwrap();
-        let archive = self.folder.path().join(format!("bot-{version}.tar.gz"));
-        let key = Secret::decode(key, "the test").unwrap();
-        PackageBuilder::new("bot", version, "linux", "python").build(source.path(), &key, &archive).unwrap();
-        archive
-    }
-
-    fn recover(&self, flags: &[&str]) -> Ran {
-        let config = self.folder.path().join("agent.toml");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_flota-agent"));
-        command.arg("recover").arg("--config").arg(config).args(flags);
-        // The bot's commands must not hear our variables, and the key of exports is not needed.
-        let ran = command.env_clear().current_dir(self.folder.path()).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran { code: ran.status.code().unwrap(), stdout: text(ran.stdout), stderr: text(ran.stderr) }
-    }
-
-    fn runs(&self) -> Option<String> {
-        fs::read_to_string(self.root().join("running")).ok().map(|text| text.trim_end().to_owned())
-    }
-}
-
-/// Everything below a folder, but what is in `var/flota`.
-fn listing(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut open = vec![root.to_owned()];
-    while let Some(folder) = open.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.symlink_metadata().unwrap().is_dir() {
-                open.push(path.clone());
-            }
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
-}
-
-const EVIDENCE: &str = "--evidence";
-
-fn evidence() -> (String, String, String) {
-    (format!("{GOLDEN}/01_good.json"), format!("{GOLDEN}/keyring.json"), "licence.json".to_owned())
-}
-
-/// A licence for the host of the golden evidence.
-fn licence(folder: &Path) {
-    let text = format!(
-        r#"{{"payload": {{"schema": "core.oem.license", "schema_version": "1.0", "license_id": "L", "profile": "pro",
-        "issued_at": "2026-01-01", "expires_at": "2046-01-01", "fingerprint": {{"value": "ABCD-EF01-2345-6789-ABCD"}}}},
-        "signature": {{"algorithm": "HMAC-SHA256", "value": "{}=", "key_id": "oem"}}}}"#,
-        "A".repeat(43)
-    );
-    fs::write(folder.join("licence.json"), text).unwrap();
-}
+use ground::{EVIDENCE, Ground, KEY, evidence, licence, listing};
 
 #[test]
 fn a_bare_host_comes_back_from_a_package_and_a_dry_run_changes_nothing() {

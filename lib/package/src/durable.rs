@@ -1,7 +1,10 @@
 //! Files that appear whole or not at all, and that a power cut does not take back.
 //!
 //! The contents go to a temporary file in the same folder, which is flushed to the disk before it gets its name; then
-//! the folder is flushed, because a name is part of the folder. A reader never sees half a file.
+//! the folder is flushed, because a name is part of the folder. A reader never sees half a file. Of a process that was
+//! killed the temporary file stays, until somebody calls [`remove_leftovers`].
+
+mod leftovers;
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
@@ -11,6 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
+
+pub use leftovers::{is_temporary, remove_leftovers};
 
 /// Bytes gathered before each write.
 const BUFFER_LEN: usize = 64 << 10;
@@ -164,7 +169,7 @@ impl Temporary {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
-            let path = folder.join(format!(".flota-{}-{number}.tmp", std::process::id()));
+            let path = folder.join(leftovers::temporary_name(std::process::id(), number));
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
                 Ok(file) => return Ok((Self { path, is_renamed: false }, file)),
                 // Left by a dead process that had our id, or in use by one that has it in another container.

@@ -10,7 +10,7 @@ use flota_model::Digest;
 use sha2::{Digest as _, Sha256};
 
 use super::tree::{Attributes, Entry, Tree};
-use crate::durable::{AtomicFile, WriteError};
+use crate::durable::{self, AtomicFile, WriteError};
 
 /// Folders whose files are never replaced: what is on the host is newer evidence than the backup.
 pub const KEPT: [&str; 3] = ["logs", "exports", "var/flota"];
@@ -73,7 +73,8 @@ impl Restoration {
     pub fn plan(backup: &Tree, host: &Tree) -> Self {
         let mut plan = Self::default();
         for (path, entry) in backup.entries() {
-            if NEVER.iter().any(|never| path.starts_with(never)) {
+            // What was half-written when the backup was taken is nobody's file.
+            if NEVER.iter().any(|never| path.starts_with(never)) || durable::is_temporary(path) {
                 continue;
             }
             let there = host.0.get(path);
@@ -102,7 +103,8 @@ impl Restoration {
         &self.kept
     }
 
-    /// Does it. A file that is the same already is read and not written, so a run that was killed costs no second copy.
+    /// Does it. A file that is the same already is read and not written, so a run that was killed costs no second copy; what
+    /// it left half-written is removed.
     pub fn carry_out(&self, backup: &Path, root: &Path) -> Result<Restored, RestoreError> {
         let mut restored = Restored::default();
         let mut folders = BTreeSet::new();
@@ -116,6 +118,7 @@ impl Restoration {
             }
         }
         for folder in folders {
+            durable::remove_leftovers(&folder).map_err(at("removing what a killed run left in", &folder))?;
             File::open(&folder).and_then(|opened| opened.sync_all()).map_err(at("syncing", &folder))?;
         }
         Ok(restored)

@@ -12,9 +12,8 @@ use flota_procedures::evidence::{EvidenceRequest, Memory, check_tpm_status};
 use flota_procedures::health::Status;
 use flota_procedures::recover::{FileProof, FoundRelease, Progress, Restored, Step, StepRecord, StepStatus};
 
-use super::Recover;
-use super::now;
 use super::survey::{Survey, proof, release_proof};
+use super::{RECORDS, Recover, now};
 use crate::commands::environment;
 use crate::commands::evidence::licence_keys;
 use crate::commands::output::outcome_of;
@@ -150,7 +149,7 @@ impl Act<'_> {
 
     /// Writes a file that proves a step.
     fn keep(&self, name: &str, contents: &[u8]) -> Result<FileProof, String> {
-        let folder = self.settings.root.join("var/flota/recover");
+        let folder = self.settings.root.join(RECORDS);
         fs::create_dir_all(&folder).map_err(|error| format!("creating {}: {error}", folder.display()))?;
         let path = folder.join(name);
         durable::write_file(&path, MODE, contents).map_err(|error| chain(&error))?;
