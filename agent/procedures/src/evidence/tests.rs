@@ -19,7 +19,6 @@ const DIFFERENCES: &[(&str, EvidenceStatus)] = &[
     ("08_no_signature", EvidenceStatus::Unverified),
     ("11_fingerprint_match_first16", EvidenceStatus::Mismatch),
     ("15_no_keyring", EvidenceStatus::Unverified),
-    // Not in the table of the golden README, but unsigned like 08.
     ("26_payload_is_document", EvidenceStatus::Unverified),
     ("28_short_signature", EvidenceStatus::Invalid),
 ];
