@@ -1,4 +1,4 @@
-//! The two TPM commands that tests need while the agent holds its own connection, in bytes (TPM 2.0 part 3).
+//! The TPM commands that tests need while the agent holds its own connection, in bytes (TPM 2.0 part 3).
 //!
 //! libtss2 connects anew for each command, and swtpm serves one connection after the other, so these commands fall
 //! between the agent's.
@@ -55,6 +55,31 @@ pub(crate) fn pcr_read(port: u16, index: u8) -> Result<[u8; 32], SwtpmError> {
         return Err(malformed());
     }
     digest.try_into().map_err(|_| malformed())
+}
+
+/// Any command with the empty password for each handle that needs one; returns its parameters.
+pub(crate) fn run(
+    port: u16,
+    code: u32,
+    handles: &[u32],
+    passwords: usize,
+    parameters: &[u8],
+) -> Result<Vec<u8>, SwtpmError> {
+    const NAME: &str = "a TPM command";
+    let mut body: Vec<u8> = handles.iter().flat_map(|handle| handle.to_be_bytes()).collect();
+    if passwords == 0 {
+        return exchange(port, NAME, &command(ST_NO_SESSIONS, code, &[&body, parameters].concat()));
+    }
+    let authorization = [&RS_PW.to_be_bytes()[..], &[0, 0, 0, 0, 0]].concat().repeat(passwords);
+    body.extend(u32::try_from(authorization.len()).unwrap_or(u32::MAX).to_be_bytes());
+    body.extend(authorization);
+    body.extend(parameters);
+    let reply = exchange(port, NAME, &command(ST_SESSIONS, code, &body))?;
+    // parameterSize 4, parameters, one acknowledgement for each password
+    let malformed = || SwtpmError::Reply { command: NAME, length: reply.len() };
+    let (size, rest) = reply.split_first_chunk().ok_or_else(malformed)?;
+    let size = usize::try_from(u32::from_be_bytes(*size)).unwrap_or(usize::MAX);
+    rest.get(..size).map(<[u8]>::to_vec).ok_or_else(malformed)
 }
 
 fn command(tag: u16, code: u32, body: &[u8]) -> Vec<u8> {

@@ -107,6 +107,18 @@ impl Swtpm {
     pub fn read_pcr(&self, index: u8) -> Result<[u8; 32], SwtpmError> {
         command::pcr_read(self.ports.data(), index)
     }
+
+    /// Any TPM command that returns no handle, in bytes: what an attacker at the bus could send. `passwords` is the
+    /// number of handles to authorise, each with the empty password. May be called while an agent uses the TPM.
+    pub fn command(
+        &self,
+        code: u32,
+        handles: &[u32],
+        passwords: usize,
+        parameters: &[u8],
+    ) -> Result<Vec<u8>, SwtpmError> {
+        command::run(self.ports.data(), code, handles, passwords, parameters)
+    }
 }
 
 impl Drop for Swtpm {
