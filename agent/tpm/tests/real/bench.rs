@@ -1,5 +1,7 @@
 //! What the tests share: a software TPM with the agent's view of it, and a verifier that shares no code with either.
 
+use std::time::{Duration, Instant};
+
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use flota_swtpm::Swtpm;
 use flota_tpm::{Tpm, TpmConfig, TpmError};
@@ -30,6 +32,11 @@ impl Host {
         Tpm::open(self.config())
     }
 
+    /// Removes the key file, as an operator does before another enrolment.
+    pub(crate) fn forget_keys(&self) {
+        std::fs::remove_file(self.config().state_dir.join("tpm-keys.json")).unwrap();
+    }
+
     /// A second client of the TPM, for what only a test would do.
     pub(crate) fn context(&self) -> Context {
         Context::new(self.swtpm.tcti().parse::<TctiNameConf>().unwrap()).unwrap()
@@ -44,6 +51,23 @@ impl Host {
         };
         (count(0x0200_0000), count(0x8000_0000))
     }
+}
+
+/// Asks again and again until there is an answer; panics with `what` after `bound`.
+pub(crate) fn until<T>(what: &str, bound: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(started.elapsed() < bound, "waited in vain for {what}");
+        pause();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the pace of polling a condition; bounded above")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(25));
 }
 
 /// The message of an error and of its causes.
