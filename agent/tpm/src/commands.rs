@@ -3,14 +3,13 @@
 
 use sha2::{Digest as _, Sha256};
 use tss_esapi::Context;
-use tss_esapi::constants::SessionType;
 use tss_esapi::constants::tss::{TPM2_RH_NULL, TPM2_ST_HASHCHECK};
-use tss_esapi::handles::{AuthHandle, KeyHandle, SessionHandle};
+use tss_esapi::handles::KeyHandle;
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
-use tss_esapi::interface_types::session_handles::{AuthSession, PolicySession};
+use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{
-    AttestInfo, Data, Digest, EccSignature, EncryptedSecret, HashcheckTicket, IdObject, Nonce, PcrSelectSize,
-    PcrSelection, PcrSelectionList, PcrSlot, Signature, SignatureScheme, SymmetricDefinition,
+    AttestInfo, Data, Digest, EccSignature, EncryptedSecret, HashcheckTicket, IdObject, PcrSelectSize, PcrSelection,
+    PcrSelectionList, PcrSlot, Signature, SignatureScheme,
 };
 use tss_esapi::tss2_esys::{TPM2B_DIGEST, TPMT_TK_HASHCHECK};
 
@@ -94,12 +93,12 @@ pub(crate) fn activate(
     let refused = |source: ResponseCode| TpmError::CredentialRefused { source };
     let blob = IdObject::try_from(credential_blob).map_err(|error| refused(error.into()))?;
     let secret = EncryptedSecret::try_from(encrypted_secret).map_err(|error| refused(error.into()))?;
-    let Connection { context, endorsement, ak, .. } = connection;
+    let Connection { context, kind, endorsement, ak, .. } = connection;
     let outcome = if let Some(endorsement) = endorsement {
-        activate_with(context, endorsement.handle(), *ak, blob, secret)
+        activate_with(context, endorsement, *ak, blob, secret)
     } else {
-        let endorsement = Endorsement::create(context)?;
-        let outcome = activate_with(context, endorsement.handle(), *ak, blob, secret);
+        let endorsement = Endorsement::create(context, *kind)?;
+        let outcome = activate_with(context, &endorsement, *ak, blob, secret);
         endorsement.release(context)?;
         outcome
     };
@@ -135,39 +134,16 @@ pub(crate) fn sign(connection: &mut Connection, digest: [u8; 32]) -> Result<EccS
     }
 }
 
-/// The EK may be used only under the policy "who knows the endorsement hierarchy's password" (EK Credential Profile,
-/// B.6.2), which is empty.
 fn activate_with(
     context: &mut Context,
-    endorsement: KeyHandle,
+    endorsement: &Endorsement,
     ak: KeyHandle,
     blob: IdObject,
     secret: EncryptedSecret,
 ) -> Result<Digest, tss_esapi::Error> {
-    let session = context.start_auth_session(
-        None,
-        None,
-        None,
-        SessionType::Policy,
-        SymmetricDefinition::AES_128_CFB,
-        HashingAlgorithm::Sha256,
-    )?;
-    let Some(session) = session else {
-        return Err(tss_esapi::Error::WrapperError(tss_esapi::WrapperErrorKind::WrongValueFromTpm));
-    };
-    context.execute_with_temporary_object(SessionHandle::from(session).into(), |context, _| {
-        context.execute_with_session(Some(AuthSession::Password), |context| {
-            context.policy_secret(
-                PolicySession::try_from(session)?,
-                AuthHandle::Endorsement,
-                Nonce::default(),
-                Digest::default(),
-                Nonce::default(),
-                None,
-            )
-        })?;
+    endorsement.authorised(context, |context, session| {
         context.execute_with_sessions((Some(AuthSession::Password), Some(session), None), |context| {
-            context.activate_credential(ak, endorsement, blob, secret)
+            context.activate_credential(ak, endorsement.handle(), blob, secret)
         })
     })
 }

@@ -11,16 +11,18 @@ use tss_esapi::handles::KeyHandle;
 use tss_esapi::structures::CapabilityData;
 use tss_esapi::tcti_ldr::TctiNameConf;
 
-use crate::TpmError;
-use crate::endorsement::{self, Endorsement};
+use crate::endorsement::{Certified, Endorsement};
 use crate::keyfile::StoredKeys;
 use crate::keys;
 use crate::response::ResponseCode;
 use crate::tcti::{Place, Tcti};
+use crate::{EndorsementKind, KeyChoice, TpmError};
 
 /// Handles are valid on this connection only; dropping it flushes them from the TPM.
 pub(crate) struct Connection {
     pub(crate) context: Context,
+    /// Which endorsement key the others hang on.
+    pub(crate) kind: EndorsementKind,
     /// `None`: this TPM keeps no EK, and it is made anew for each activation, for want of a slot.
     pub(crate) endorsement: Option<Endorsement>,
     pub(crate) ak: KeyHandle,
@@ -34,22 +36,38 @@ pub(crate) struct Opened {
     pub(crate) ek_certificate: Vec<u8>,
 }
 
-/// Connects and loads `stored`, or makes new keys if there are none. `path` names the key file in errors.
-pub(crate) fn open(tcti: &Tcti, stored: Option<StoredKeys>, path: &Path) -> Result<Opened, TpmError> {
+/// Connects and loads `stored`, or makes new keys as chosen if there are none. `path` names the key file in errors.
+pub(crate) fn open(
+    tcti: &Tcti,
+    choice: KeyChoice,
+    stored: Option<StoredKeys>,
+    path: &Path,
+) -> Result<Opened, TpmError> {
+    if let Some(keys) = &stored {
+        keys.agree_with(choice, path)?;
+    }
     let mut context = connect(tcti)?;
-    let ek_certificate = endorsement::certificate(&mut context)?;
-    let endorsement = Endorsement::find(&mut context, &ek_certificate)?;
+    let Certified { endorsement, certificate: ek_certificate } = match stored.as_ref().map(StoredKeys::endorsement) {
+        Some(Some(kind)) => Endorsement::find(&mut context, &[kind])?,
+        // Of no template: whichever key the TPM has, it is not the one of the file.
+        Some(None) => return Err(TpmError::OtherTpm { path: path.to_path_buf() }),
+        None => match choice.endorsement {
+            Some(kind) => Endorsement::find(&mut context, &[kind])?,
+            None => Endorsement::find(&mut context, &EndorsementKind::PREFERENCE)?,
+        },
+    };
     let keys = match stored {
         Some(keys) if keys.ek_public != endorsement.public_area() => {
+            endorsement.release(&mut context)?;
             return Err(TpmError::OtherTpm { path: path.to_path_buf() });
         }
         Some(keys) => keys,
-        None => keys::create(&mut context, &endorsement)?,
+        None => keys::create(&mut context, &endorsement, choice.attestation)?,
     };
     let ak = keys::load(&mut context, &endorsement, &keys.ak, path)?;
     let tls = keys::load(&mut context, &endorsement, &keys.tls, path)?;
-    let endorsement = endorsement.release(&mut context)?;
-    Ok(Opened { connection: Connection { context, endorsement, ak, tls }, keys, ek_certificate })
+    let (kind, endorsement) = (endorsement.kind(), endorsement.release(&mut context)?);
+    Ok(Opened { connection: Connection { context, kind, endorsement, ak, tls }, keys, ek_certificate })
 }
 
 fn connect(tcti: &Tcti) -> Result<Context, TpmError> {
@@ -95,8 +113,8 @@ fn explain(tcti: &Tcti, attempt: io::Result<()>, source: ResponseCode) -> TpmErr
         (Err(cause), Place::Device(path)) if cause.kind() == io::ErrorKind::PermissionDenied => {
             TpmError::Permission { device: path.clone(), source: cause }
         }
-        (Err(cause), _) if cause.kind() == io::ErrorKind::ResourceBusy => {
-            TpmError::Busy { doing: "opening the TPM", source: Some(source) }
+        (Err(cause), Place::Device(path)) if cause.kind() == io::ErrorKind::ResourceBusy => {
+            TpmError::DeviceBusy { device: path.clone(), source: cause }
         }
         (Err(cause), _) => TpmError::Unreachable { tcti: tcti.clone(), source: Box::new(cause) },
         (Ok(()), _) => TpmError::Unreachable { tcti: tcti.clone(), source: Box::new(source) },
@@ -114,7 +132,8 @@ mod tests {
         let explained = |cause: io::ErrorKind| explain(&tcti, Err(cause.into()), code);
         let denied = explained(io::ErrorKind::PermissionDenied);
         assert!(matches!(denied, TpmError::Permission { .. }) && denied.to_string().contains("group tss"), "{denied}");
-        assert!(matches!(explained(io::ErrorKind::ResourceBusy), TpmError::Busy { .. }));
+        let busy = explained(io::ErrorKind::ResourceBusy);
+        assert!(matches!(busy, TpmError::DeviceBusy { .. }) && busy.to_string().contains("/dev/tpmrm0"), "{busy}");
         assert!(matches!(explained(io::ErrorKind::NotFound), TpmError::Unreachable { .. }));
         assert!(matches!(explain(&tcti, Ok(()), code), TpmError::Unreachable { .. }));
     }

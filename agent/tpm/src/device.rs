@@ -6,13 +6,15 @@ use tss_esapi::Context;
 use tss_esapi::constants::PropertyTag;
 
 use crate::connection::{self, Connection, Opened};
+use crate::endorsement::certificate;
 use crate::identity::{Identity, tpm2b};
 use crate::keyfile::{self, StoredKeys};
 use crate::tpm::TpmConfig;
-use crate::{Tcti, TpmError};
+use crate::{KeyChoice, Tcti, TpmError};
 
 pub(crate) struct Device {
     tcti: Tcti,
+    choice: KeyChoice,
     key_file: PathBuf,
     keys: StoredKeys,
     /// `None` after a failure, until the next command.
@@ -21,18 +23,18 @@ pub(crate) struct Device {
 
 impl Device {
     /// Connects, loads the keys of the state folder or makes and stores them, and tells who the TPM is.
-    pub(crate) fn open(config: TpmConfig) -> Result<(Self, Identity), TpmError> {
+    pub(crate) fn open(config: TpmConfig, choice: KeyChoice) -> Result<(Self, Identity), TpmError> {
         let TpmConfig { tcti, state_dir } = config;
         let key_file = keyfile::path(&state_dir);
         let stored = keyfile::read(&key_file)?;
         let is_new = stored.is_none();
-        let opened = connection::open(&tcti, stored, &key_file);
+        let opened = connection::open(&tcti, choice, stored, &key_file);
         let Opened { mut connection, keys, ek_certificate } = opened.map_err(|error| explain(&tcti, error))?;
         if is_new {
             keyfile::write(&key_file, &keys)?;
         }
         let identity = identify(&mut connection.context, &keys, ek_certificate)?;
-        Ok((Self { tcti, key_file, keys, connection: Some(connection) }, identity))
+        Ok((Self { tcti, choice, key_file, keys, connection: Some(connection) }, identity))
     }
 
     /// Runs a command; if the connection turns out to be lost, makes a new one and runs it once more. Every command
@@ -56,7 +58,7 @@ impl Device {
     }
 
     fn reconnect(&self) -> Result<Connection, TpmError> {
-        match connection::open(&self.tcti, Some(self.keys.clone()), &self.key_file) {
+        match connection::open(&self.tcti, self.choice, Some(self.keys.clone()), &self.key_file) {
             Ok(opened) => Ok(opened.connection),
             // The keys were this TPM's a moment ago; so it is the TPM that has changed.
             Err(TpmError::OtherTpm { .. }) => Err(TpmError::Exchanged { tcti: self.tcti.clone() }),
@@ -86,8 +88,20 @@ fn identify(context: &mut Context, keys: &StoredKeys, ek_certificate: Vec<u8>) -
         ak_public: tpm2b(&keys.ak.public),
         tls_public: tpm2b(&keys.tls.public),
         ek_certificate,
+        ek_chain: chain(context),
         // Padded with NULs or blanks; whatever else is not printable has no place in a log.
         manufacturer: manufacturer.iter().filter(|b| b.is_ascii_graphic()).map(|b| char::from(*b)).collect(),
         firmware_version: u64::from(high) << 32 | u64::from(low),
+    })
+}
+
+/// A chain that cannot be read is one that is not there: the controller may know the vendor's intermediates anyway.
+fn chain(context: &mut Context) -> Vec<Vec<u8>> {
+    certificate::chain(context).unwrap_or_else(|error| {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "the endorsement certificate is sent without its chain"
+        );
+        Vec::new()
     })
 }

@@ -4,8 +4,8 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::Tcti;
 use crate::response::{Meaning, ResponseCode};
+use crate::{EndorsementKind, Tcti};
 
 /// Failure to open or use the host's TPM.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +14,18 @@ pub enum TpmError {
     /// The device exists and this process may not open it. A fault of the installation.
     #[error("opening {}: not permitted; add the service's user to group tss and restart the service", device.display())]
     Permission {
+        /// The device file.
+        device: PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+    /// Another program has the device open, and the device serves one at a time. A fault of the configuration.
+    #[error(
+        "opening {}: another program has it open, and it serves one at a time; use /dev/tpmrm0, which the kernel shares \
+         between programs", device.display()
+    )]
+    DeviceBusy {
         /// The device file.
         device: PathBuf,
         /// The cause.
@@ -37,6 +49,18 @@ pub enum TpmError {
         /// The TPM's answer, if the request came so far.
         #[source]
         source: Option<ResponseCode>,
+    },
+    /// Every slot for loaded objects or sessions is taken. Not by our keys alone: they leave one free.
+    #[error(
+        "{doing}: the TPM has no room for another key or session because another program keeps it full; use \
+         /dev/tpmrm0, which the kernel shares between programs, or restart the host"
+    )]
+    NoRoom {
+        /// What was being done, as a participle.
+        doing: &'static str,
+        /// The TPM's answer.
+        #[source]
+        source: ResponseCode,
     },
     /// The TPM refuses authorisations after too many wrong ones. Not caused by our keys, which are exempt.
     #[error(
@@ -62,21 +86,41 @@ pub enum TpmError {
         #[source]
         source: ResponseCode,
     },
-    /// No endorsement certificate at NV index 0x01C00002.
+    /// No endorsement certificate at any NV index that was looked at.
     #[error(
-        "reading the endorsement certificate: the TPM holds none for an RSA-2048 key; update the TPM's firmware, or \
-         ask the vendor how this model is provisioned"
+        "reading the endorsement certificate: the TPM holds none{}; update the TPM's firmware, or ask the vendor how \
+         this model is provisioned", for_kind(*kind)
     )]
     NoEndorsementCertificate {
-        /// The TPM's answer.
-        #[source]
-        source: ResponseCode,
+        /// The only kind of key that was looked for, if it was one.
+        kind: Option<EndorsementKind>,
     },
-    /// The certificate at NV index 0x01C00002 is not of the key that this TPM makes.
-    #[error("reading the endorsement certificate: {reason}; the TPM is not provisioned as its vendor meant")]
+    /// An endorsement certificate is not of the key that this TPM makes.
+    #[error(
+        "reading the endorsement certificate{}: {reason}; the TPM is not provisioned as its vendor meant",
+        for_kind(Some(*kind))
+    )]
     EndorsementCertificate {
+        /// Of which kind of key it should be.
+        kind: EndorsementKind,
         /// What is wrong with it.
         reason: &'static str,
+    },
+    /// The TPM has no ECDSA on P-256, and the controller takes no other TLS key.
+    #[error("creating the TLS key: this TPM has no ECDSA on P-256, which the fleet cannot do without")]
+    NoP256,
+    /// The settings choose another kind of key than the key file holds.
+    #[error(
+        "loading the keys of {}: the settings choose {chosen}, and these were made with {kept}; take the choice back, or \
+         remove the file and enrol the host again", path.display()
+    )]
+    OtherChoice {
+        /// The key file.
+        path: PathBuf,
+        /// What the settings choose.
+        chosen: String,
+        /// What the file holds.
+        kept: String,
     },
     /// The key file is of another TPM: a replaced board, a cleared TPM, or a copied disk.
     #[error(
@@ -191,14 +235,17 @@ pub enum TpmError {
 impl TpmError {
     /// A closure for `map_err` after a call of libtss2.
     pub(crate) fn command(doing: &'static str) -> impl FnOnce(tss_esapi::Error) -> Self {
-        move |error| {
-            let source = ResponseCode::from(error);
-            match source.meaning() {
-                Meaning::Lockout => Self::Lockout { doing, source },
-                Meaning::Busy => Self::Busy { doing, source: Some(source) },
-                Meaning::WrongPassword => Self::EndorsementPassword { doing, source },
-                _ => Self::Command { doing, source },
-            }
+        move |error| Self::answered(doing, error.into())
+    }
+
+    /// What an answer means, where it means something.
+    fn answered(doing: &'static str, source: ResponseCode) -> Self {
+        match source.meaning() {
+            Meaning::Lockout => Self::Lockout { doing, source },
+            Meaning::Busy => Self::Busy { doing, source: Some(source) },
+            Meaning::NoRoom => Self::NoRoom { doing, source },
+            Meaning::WrongPassword => Self::EndorsementPassword { doing, source },
+            _ => Self::Command { doing, source },
         }
     }
 
@@ -218,5 +265,46 @@ impl TpmError {
     /// Whether a new connection may succeed where this one failed.
     pub(crate) fn is_connection_lost(&self) -> bool {
         self.refusal().is_some_and(|code| code.meaning() == Meaning::ConnectionLost)
+    }
+}
+
+fn for_kind(kind: Option<EndorsementKind>) -> String {
+    kind.map(|kind| format!(" for an endorsement key of kind {kind}")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(code: u32) -> TpmError {
+        TpmError::answered("quoting PCRs", ResponseCode::of(code))
+    }
+
+    #[test]
+    fn a_locked_tpm_is_named_with_its_remedy() {
+        for code in [0x921, 0x000B_0921] {
+            let error = answered(code);
+            assert!(matches!(error, TpmError::Lockout { .. }), "{error:?}");
+            assert!(error.to_string().contains("tpm2_dictionarylockout --clear-lockout"), "{error}");
+            assert!(!error.is_connection_lost());
+        }
+    }
+
+    #[test]
+    fn a_full_tpm_is_named_with_its_remedy() {
+        for code in [0x901, 0x902, 0x903, 0x904, 0x905, 0x906] {
+            let error = answered(code);
+            assert!(matches!(error, TpmError::NoRoom { .. }), "{error:?}");
+            assert!(error.to_string().contains("/dev/tpmrm0"), "{error}");
+        }
+        assert!(answered(0x902).source().unwrap().to_string().contains("0x902"));
+    }
+
+    #[test]
+    fn a_missing_certificate_says_which_one() {
+        let any = TpmError::NoEndorsementCertificate { kind: None }.to_string();
+        assert!(any.contains("the TPM holds none; update"), "{any}");
+        let one = TpmError::NoEndorsementCertificate { kind: Some(EndorsementKind::P384) }.to_string();
+        assert!(one.contains("holds none for an endorsement key of kind p384; update"), "{one}");
     }
 }

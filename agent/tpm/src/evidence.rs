@@ -13,7 +13,7 @@ use crate::TpmError;
 pub struct Attestation {
     /// TPMS_ATTEST: exactly the bytes that are signed.
     pub attest: Vec<u8>,
-    /// TPMT_SIGNATURE: ECDSA on P-256 with SHA-256.
+    /// TPMT_SIGNATURE by the scheme of the attestation key.
     pub signature: Vec<u8>,
 }
 
@@ -22,7 +22,7 @@ pub struct Attestation {
 pub struct Quote {
     /// TPMS_ATTEST: exactly the bytes that are signed.
     pub attest: Vec<u8>,
-    /// TPMT_SIGNATURE: ECDSA on P-256 with SHA-256.
+    /// TPMT_SIGNATURE by the scheme of the attestation key.
     pub signature: Vec<u8>,
     /// Index and SHA-256 value of each quoted PCR, ascending. Only the digest over them is signed.
     pub pcr_values: Vec<(u8, [u8; 32])>,

@@ -5,14 +5,17 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Identity {
-    /// Endorsement key, RSA-2048 by template L-1 of the TCG EK Credential Profile: TPM2B_PUBLIC with its size.
+    /// Endorsement key by a template of the TCG EK Credential Profile: TPM2B_PUBLIC with its size.
     pub ek_public: Vec<u8>,
-    /// Attestation key, restricted, ECDSA on P-256 with SHA-256, child of the EK: TPM2B_PUBLIC with its size.
+    /// Attestation key, restricted, ECDSA on P-256 or RSASSA with 2048 bits, both with SHA-256, child of the EK:
+    /// TPM2B_PUBLIC with its size.
     pub ak_public: Vec<u8>,
     /// TLS key, ECDSA on P-256 with SHA-256, child of the EK: TPM2B_PUBLIC with its size.
     pub tls_public: Vec<u8>,
-    /// Endorsement certificate of NV index 0x01C00002, DER without the index's padding.
+    /// Endorsement certificate of the key's NV index, DER without the index's padding.
     pub ek_certificate: Vec<u8>,
+    /// Certificates between it and the vendor's root that the TPM keeps, DER; mostly none.
+    pub ek_chain: Vec<Vec<u8>>,
     /// TPM_PT_MANUFACTURER as the text that it is: up to four characters of the TCG vendor registry. A software TPM
     /// says `IBM` here and something else in its certificate.
     pub manufacturer: String,

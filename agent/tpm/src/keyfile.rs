@@ -8,8 +8,10 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use tss_esapi::structures::Public;
+use tss_esapi::traits::UnMarshall as _;
 
-use crate::TpmError;
+use crate::{EndorsementKind, KeyChoice, TpmError, keys};
 
 const NAME: &str = "tpm-keys.json";
 /// The file is about 1 KiB; a larger one is none of ours.
@@ -48,6 +50,29 @@ enum Version {
 impl StoredKeys {
     pub(crate) fn new(ek_public: Vec<u8>, ak: StoredKey, tls: StoredKey) -> Self {
         Self { version: Version::V1, ek_public, ak, tls }
+    }
+
+    /// Which endorsement key they hang on; `None` if it is one of no template.
+    pub(crate) fn endorsement(&self) -> Option<EndorsementKind> {
+        Public::unmarshall(&self.ek_public).ok().as_ref().and_then(EndorsementKind::of)
+    }
+
+    /// Refuses a choice that these keys contradict. `path` names the file in the error.
+    pub(crate) fn agree_with(&self, choice: KeyChoice, path: &Path) -> Result<(), TpmError> {
+        let differ = |what: &str, chosen: &str, kept: &str| {
+            let of_kind = |kind: &str| format!("an {what} key of kind {kind}");
+            TpmError::OtherChoice { path: path.to_path_buf(), chosen: of_kind(chosen), kept: of_kind(kept) }
+        };
+        match (choice.endorsement, self.endorsement()) {
+            (Some(chosen), Some(kept)) if chosen != kept => {
+                return Err(differ("endorsement", chosen.as_str(), kept.as_str()));
+            }
+            _ => {}
+        }
+        match (choice.attestation, keys::attestation_kind(&self.ak)) {
+            (Some(chosen), Some(kept)) if chosen != kept => Err(differ("attestation", chosen.as_str(), kept.as_str())),
+            _ => Ok(()),
+        }
     }
 }
 

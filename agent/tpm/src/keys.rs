@@ -3,26 +3,28 @@
 use std::path::Path;
 
 use tss_esapi::Context;
-use tss_esapi::abstraction::ak::{create_ak_2, load_ak};
-use tss_esapi::abstraction::{AsymmetricAlgorithmSelection, KeyCustomization};
 use tss_esapi::attributes::ObjectAttributesBuilder;
 use tss_esapi::handles::KeyHandle;
-use tss_esapi::interface_types::algorithm::{HashingAlgorithm, SignatureSchemeAlgorithm};
+use tss_esapi::interface_types::algorithm::{HashingAlgorithm, PublicAlgorithm};
 use tss_esapi::interface_types::ecc::EccCurve;
-use tss_esapi::structures::{Private, Public};
+use tss_esapi::interface_types::key_bits::RsaKeyBits;
+use tss_esapi::structures::{
+    EccPoint, EccScheme, HashScheme, KeyDerivationFunctionScheme, Private, Public, PublicBuilder, PublicEccParameters,
+    PublicKeyRsa, PublicParameters, PublicRsaParameters, RsaExponent, RsaScheme, SymmetricDefinitionObject,
+};
 use tss_esapi::traits::{Marshall as _, UnMarshall as _};
 
-use crate::TpmError;
 use crate::endorsement::Endorsement;
 use crate::keyfile::{StoredKey, StoredKeys};
 use crate::response::{Meaning, ResponseCode};
+use crate::{AttestationKind, TpmError};
 
 /// What a key may sign.
 ///
-/// Both kinds are ECDSA on P-256 with SHA-256 and cannot leave the TPM. Both are `noDA`: a wrong password given to
-/// some other key of the host must not lock these. Both are children of the EK: under the owner hierarchy the clock
-/// fields of an attestation would be obfuscated.
-#[derive(Debug, Clone, Copy)]
+/// Both kinds sign with SHA-256 and cannot leave the TPM. Both are `noDA`: a wrong password given to some other key of
+/// the host must not lock these. Both are children of the EK: under the owner hierarchy the clock fields of an
+/// attestation would be obfuscated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     /// Only what the TPM itself states; so a signature proves that the TPM stated it.
     Attestation,
@@ -30,32 +32,19 @@ enum Purpose {
     Tls,
 }
 
-impl KeyCustomization for Purpose {
-    fn attributes(&self, builder: ObjectAttributesBuilder) -> ObjectAttributesBuilder {
-        builder.with_restricted(matches!(self, Self::Attestation)).with_no_da(true)
+/// Makes both keys. The TLS key is always P-256: TLS 1.3 wants RSA signatures in a form that many TPMs cannot make.
+pub(crate) fn create(
+    context: &mut Context,
+    endorsement: &Endorsement,
+    attestation: Option<AttestationKind>,
+) -> Result<StoredKeys, TpmError> {
+    let curve = support(context, PublicParameters::Ecc(p256()))?;
+    let kind = attestation.unwrap_or(automatic(curve));
+    if curve == Support::Absent {
+        return Err(TpmError::NoP256);
     }
-}
-
-/// Makes both keys.
-pub(crate) fn create(context: &mut Context, endorsement: &Endorsement) -> Result<StoredKeys, TpmError> {
-    let mut create = |purpose: Purpose, doing| -> Result<StoredKey, TpmError> {
-        let created = create_ak_2(
-            context,
-            endorsement.handle(),
-            HashingAlgorithm::Sha256,
-            AsymmetricAlgorithmSelection::Ecc(EccCurve::NistP256),
-            SignatureSchemeAlgorithm::EcDsa,
-            None,
-            purpose,
-        )
-        .map_err(TpmError::command(doing))?;
-        Ok(StoredKey {
-            public: created.out_public.marshall().map_err(TpmError::command(doing))?,
-            private: created.out_private.value().to_vec(),
-        })
-    };
-    let ak = create(Purpose::Attestation, "creating the attestation key")?;
-    let tls = create(Purpose::Tls, "creating the TLS key")?;
+    let ak = create_one(context, endorsement, kind, Purpose::Attestation, "creating the attestation key")?;
+    let tls = create_one(context, endorsement, AttestationKind::P256, Purpose::Tls, "creating the TLS key")?;
     Ok(StoredKeys::new(endorsement.public_area().to_vec(), ak, tls))
 }
 
@@ -69,7 +58,10 @@ pub(crate) fn load(
     let refused = |source| TpmError::KeysRefused { path: path.to_path_buf(), source };
     let private = Private::try_from(key.private.as_slice()).map_err(|error| refused(error.into()))?;
     let public = Public::unmarshall(&key.public).map_err(|error| refused(error.into()))?;
-    load_ak(context, endorsement.handle(), None, private, public).map_err(|error| {
+    let loaded = endorsement.authorised(context, |context, session| {
+        context.execute_with_session(Some(session), |context| context.load(endorsement.handle(), private, public))
+    });
+    loaded.map_err(|error| {
         let source = ResponseCode::from(error);
         match source.meaning() {
             Meaning::Integrity => refused(source),
@@ -78,4 +70,124 @@ pub(crate) fn load(
             _ => TpmError::command("loading a key")(error),
         }
     })
+}
+
+/// The kind of a stored attestation key; `None` if it is neither.
+pub(crate) fn attestation_kind(key: &StoredKey) -> Option<AttestationKind> {
+    match Public::unmarshall(&key.public) {
+        Ok(Public::Ecc { .. }) => Some(AttestationKind::P256),
+        Ok(Public::Rsa { .. }) => Some(AttestationKind::Rsa2048),
+        _ => None,
+    }
+}
+
+/// Whether a TPM can make keys with certain parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Support {
+    Present,
+    Absent,
+}
+
+const fn automatic(curve: Support) -> AttestationKind {
+    match curve {
+        Support::Present => AttestationKind::P256,
+        Support::Absent => AttestationKind::Rsa2048,
+    }
+}
+
+/// TPM2_TestParms. A TPM that lacks the command itself is taken at its best; making the key then tells.
+fn support(context: &mut Context, parameters: PublicParameters) -> Result<Support, TpmError> {
+    match context.execute_without_session(|context| context.test_parms(parameters)) {
+        Ok(()) => Ok(Support::Present),
+        Err(error) => {
+            let source = ResponseCode::from(error);
+            match source.meaning() {
+                Meaning::Other if source.concerns_parameter() => Ok(Support::Absent),
+                Meaning::NoSuchCommand => Ok(Support::Present),
+                _ => Err(TpmError::command("asking the TPM for its algorithms")(error)),
+            }
+        }
+    }
+}
+
+fn create_one(
+    context: &mut Context,
+    endorsement: &Endorsement,
+    kind: AttestationKind,
+    purpose: Purpose,
+    doing: &'static str,
+) -> Result<StoredKey, TpmError> {
+    let template = template(kind, purpose).map_err(TpmError::command(doing))?;
+    let created = endorsement
+        .authorised(context, |context, session| {
+            context.execute_with_session(Some(session), |context| {
+                context.create(endorsement.handle(), template, None, None, None, None)
+            })
+        })
+        .map_err(TpmError::command(doing))?;
+    Ok(StoredKey {
+        public: created.out_public.marshall().map_err(TpmError::command(doing))?,
+        private: created.out_private.value().to_vec(),
+    })
+}
+
+fn template(kind: AttestationKind, purpose: Purpose) -> Result<Public, tss_esapi::Error> {
+    let restricted = purpose == Purpose::Attestation;
+    let attributes = ObjectAttributesBuilder::new()
+        .with_fixed_tpm(true)
+        .with_fixed_parent(true)
+        .with_sensitive_data_origin(true)
+        .with_user_with_auth(true)
+        .with_no_da(true)
+        .with_restricted(restricted)
+        .with_sign_encrypt(true)
+        .build()?;
+    let builder =
+        PublicBuilder::new().with_name_hashing_algorithm(HashingAlgorithm::Sha256).with_object_attributes(attributes);
+    match kind {
+        AttestationKind::P256 => builder
+            .with_public_algorithm(PublicAlgorithm::Ecc)
+            .with_ecc_parameters(p256())
+            .with_ecc_unique_identifier(EccPoint::default()),
+        AttestationKind::Rsa2048 => builder
+            .with_public_algorithm(PublicAlgorithm::Rsa)
+            .with_rsa_parameters(rsa2048())
+            .with_rsa_unique_identifier(PublicKeyRsa::default()),
+    }
+    .build()
+}
+
+const SHA256: HashScheme = HashScheme::new(HashingAlgorithm::Sha256);
+
+const fn p256() -> PublicEccParameters {
+    let (symmetric, kdf) = (SymmetricDefinitionObject::Null, KeyDerivationFunctionScheme::Null);
+    PublicEccParameters::new(symmetric, EccScheme::EcDsa(SHA256), EccCurve::NistP256, kdf)
+}
+
+fn rsa2048() -> PublicRsaParameters {
+    let (symmetric, exponent) = (SymmetricDefinitionObject::Null, RsaExponent::default());
+    PublicRsaParameters::new(symmetric, RsaScheme::RsaSsa(SHA256), RsaKeyBits::Rsa2048, exponent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rsa_is_taken_where_there_is_no_curve() {
+        assert_eq!(automatic(Support::Present), AttestationKind::P256);
+        assert_eq!(automatic(Support::Absent), AttestationKind::Rsa2048);
+    }
+
+    #[test]
+    fn only_the_attestation_key_is_restricted() {
+        for kind in [AttestationKind::P256, AttestationKind::Rsa2048] {
+            for (purpose, attributes) in [(Purpose::Attestation, 0x0005_0472_u32), (Purpose::Tls, 0x0004_0472)] {
+                let area = template(kind, purpose).unwrap().marshall().unwrap();
+                assert_eq!(area[4..8], attributes.to_be_bytes(), "{kind} {purpose:?}");
+                let key = StoredKey { public: area, private: Vec::new() };
+                assert_eq!(attestation_kind(&key), Some(kind));
+            }
+        }
+    }
 }

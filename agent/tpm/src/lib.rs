@@ -6,6 +6,7 @@
 //!
 //! Start reading at [`Tpm::open`].
 
+mod choice;
 mod commands;
 mod connection;
 mod device;
@@ -21,6 +22,7 @@ mod tcti;
 mod tls;
 mod tpm;
 
+pub use choice::{AttestationKind, EndorsementKind, KeyChoice};
 pub use error::TpmError;
 pub use evidence::{ActivatedSecret, Attestation, Quote};
 pub use identity::Identity;

@@ -8,10 +8,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::TpmError;
 use crate::device::Device;
 use crate::identity::Identity;
 use crate::tpm::TpmConfig;
+use crate::{KeyChoice, TpmError};
 
 /// Opening may make an RSA key, for which hardware TPMs take from one to tens of seconds.
 const OPEN_DEADLINE: Duration = Duration::from_mins(1);
@@ -33,7 +33,7 @@ pub(crate) struct Owner {
 
 impl Owner {
     /// Starts the thread and opens the TPM in it.
-    pub(crate) fn start(config: TpmConfig) -> Result<(Self, Identity), TpmError> {
+    pub(crate) fn start(config: TpmConfig, choice: KeyChoice) -> Result<(Self, Identity), TpmError> {
         const DOING: &str = "opening the TPM";
         let (jobs, queue) = sync_channel::<Job>(QUEUE);
         let (ending, ended) = sync_channel(0);
@@ -43,7 +43,7 @@ impl Owner {
             .spawn(move || {
                 // Moved in to be dropped last, after the device.
                 let _ending: SyncSender<()> = ending;
-                match Device::open(config) {
+                match Device::open(config, choice) {
                     Ok((device, identity)) => {
                         let _ = reply.send(Ok(identity));
                         serve(device, &queue);

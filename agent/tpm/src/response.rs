@@ -25,6 +25,13 @@ pub(crate) enum Meaning {
     WrongPassword,
     /// The handle names nothing (TPM_RC_HANDLE).
     NoSuchHandle,
+    /// The index is defined and was never written (TPM_RC_NV_UNINITIALIZED).
+    NotWritten,
+    /// The TPM does not implement the command (TPM_RC_COMMAND_CODE).
+    NoSuchCommand,
+    /// No room for another object or session: TPM_RC_CONTEXT_GAP, OBJECT_MEMORY, SESSION_MEMORY, MEMORY,
+    /// SESSION_HANDLES or OBJECT_HANDLES.
+    NoRoom,
     /// Anything else.
     Other,
 }
@@ -33,6 +40,12 @@ impl ResponseCode {
     /// The number, or `None` for a failure of the binding itself.
     pub fn code(&self) -> Option<u32> {
         self.code
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of(code: u32) -> Self {
+        let origin = tss_esapi::Error::WrapperError(tss_esapi::WrapperErrorKind::InternalError);
+        Self { code: Some(code), origin }
     }
 
     /// Whether the complaint is about a parameter of the command (format one with bit 6), so about what we were given
@@ -59,6 +72,9 @@ fn tpm_meaning(code: u32) -> Meaning {
     const FORMAT_ONE: u32 = 0x0BF;
     match code {
         0x921 => Meaning::Lockout,
+        0x143 => Meaning::NoSuchCommand,
+        0x14A => Meaning::NotWritten,
+        0x901..=0x906 => Meaning::NoRoom,
         // TPM_RC_YIELDED, TESTING, NV_RATE, RETRY
         0x908 | 0x90A | 0x920 | 0x922 => Meaning::Busy,
         // TPM_RC_INITIALIZE, and REFERENCE_H0 to H2: the TPM was reset under us and has forgotten our objects.
@@ -119,10 +135,16 @@ mod tests {
     #[test]
     fn codes_are_understood_through_a_resource_manager_and_with_their_parameter_number() {
         let origin = tss_esapi::Error::WrapperError(tss_esapi::WrapperErrorKind::InternalError);
-        let meaning = |code| ResponseCode { code: Some(code), origin }.meaning();
+        let meaning = |code| ResponseCode::of(code).meaning();
         assert_eq!(meaning(0x921), Meaning::Lockout);
         assert_eq!(meaning(0x000B_0921), Meaning::Lockout);
         assert_eq!(meaning(0x922), Meaning::Busy);
+        for code in [0x901, 0x902, 0x903, 0x904, 0x905, 0x906, 0x000B_0902] {
+            assert_eq!(meaning(code), Meaning::NoRoom, "{code:#x}");
+        }
+        assert_eq!(meaning(0x907), Meaning::Other);
+        assert_eq!(meaning(0x14A), Meaning::NotWritten);
+        assert_eq!(meaning(0x143), Meaning::NoSuchCommand);
         assert_eq!(meaning(0x1DF), Meaning::Integrity);
         assert_eq!(meaning(0x18B), Meaning::NoSuchHandle);
         assert_eq!(meaning(0x9A2), Meaning::WrongPassword);
@@ -132,7 +154,7 @@ mod tests {
         assert_eq!(meaning(0x101), Meaning::Other);
         assert_eq!(ResponseCode { code: None, origin }.meaning(), Meaning::Other);
 
-        let parameter = |code| ResponseCode { code: Some(code), origin }.concerns_parameter();
+        let parameter = |code| ResponseCode::of(code).concerns_parameter();
         assert!(parameter(0x1DF) && parameter(0x000B_02D5));
         assert!(!parameter(0x9A2) && !parameter(0x18B) && !parameter(0x902) && !parameter(0x0007_00C0));
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::commands::{self, PcrSet};
 use crate::owner::Owner;
-use crate::{ActivatedSecret, Attestation, Identity, Quote, Tcti, TlsKey, TpmError};
+use crate::{ActivatedSecret, Attestation, Identity, KeyChoice, Quote, Tcti, TlsKey, TpmError};
 
 /// Which TPM, and where its wrapped keys are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,15 @@ impl Tpm {
     /// Says what to do in each case; see [`TpmError`]. Keys are never replaced silently: a host whose keys the TPM
     /// refuses stays unenrolled until someone removes the file.
     pub fn open(config: TpmConfig) -> Result<Self, TpmError> {
-        let (owner, identity) = Owner::start(config)?;
+        Self::open_choosing(config, KeyChoice::default())
+    }
+
+    /// The same with keys of the kinds that the settings choose.
+    ///
+    /// # Errors
+    /// Also when there are keys already and they are of other kinds.
+    pub fn open_choosing(config: TpmConfig, choice: KeyChoice) -> Result<Self, TpmError> {
+        let (owner, identity) = Owner::start(config, choice)?;
         let owner = Arc::new(owner);
         let tls_key = Arc::new(TlsKey::new(Arc::clone(&owner), &identity.tls_public)?);
         Ok(Self(Arc::new(Shared { owner, identity, tls_key })))

@@ -8,10 +8,16 @@ mod attestation;
 mod bench;
 #[path = "real/controller.rs"]
 mod controller;
+#[path = "real/differential.rs"]
+mod differential;
 #[path = "real/faults.rs"]
 mod faults;
+#[path = "real/hindrances.rs"]
+mod hindrances;
 #[path = "real/keys.rs"]
 mod keys;
+#[path = "real/kinds.rs"]
+mod kinds;
 #[path = "real/quotes.rs"]
 mod quotes;
 #[path = "real/raw.rs"]
@@ -20,5 +26,7 @@ mod raw;
 mod states;
 #[path = "real/tls.rs"]
 mod tls;
+#[path = "real/vendor.rs"]
+mod vendor;
 #[path = "real/wrong_keys.rs"]
 mod wrong_keys;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use flota_swtpm::Swtpm;
-use flota_tpm::{Tpm, TpmConfig, TpmError};
+use flota_tpm::{KeyChoice, Tpm, TpmConfig, TpmError};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tss_esapi::Context;
@@ -30,6 +30,10 @@ impl Host {
 
     pub(crate) fn open(&self) -> Result<Tpm, TpmError> {
         Tpm::open(self.config())
+    }
+
+    pub(crate) fn open_choosing(&self, choice: KeyChoice) -> Result<Tpm, TpmError> {
+        Tpm::open_choosing(self.config(), choice)
     }
 
     /// Removes the key file, as an operator does before another enrolment.

@@ -6,15 +6,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use flota_tpm::TpmError;
 use tss_esapi::abstraction::{AsymmetricAlgorithmSelection, DefaultKey, ek};
 use tss_esapi::constants::SessionType;
-use tss_esapi::handles::{AuthHandle, NvIndexTpmHandle, PersistentTpmHandle, TpmHandle};
+use tss_esapi::handles::AuthHandle;
 use tss_esapi::interface_types::algorithm::HashingAlgorithm;
-use tss_esapi::interface_types::dynamic_handles::Persistent;
 use tss_esapi::interface_types::key_bits::RsaKeyBits;
-use tss_esapi::interface_types::resource_handles::Provision;
 use tss_esapi::interface_types::session_handles::AuthSession;
 use tss_esapi::structures::{Auth, SymmetricDefinition};
 
 use crate::bench::{Host, chain};
+use crate::vendor::evict;
 
 #[test]
 fn the_keys_are_made_once_and_found_again() {
@@ -115,7 +114,7 @@ fn what_a_killed_agent_left_loaded_is_cleared_away() {
 fn an_endorsement_key_that_the_tpm_does_not_keep_is_made_from_its_template() {
     let host = Host::new();
     let kept = host.open().unwrap().identity().clone();
-    evict_endorsement_key(&host);
+    evict(&host, 0x8101_0001);
 
     let tpm = host.open().unwrap();
     assert_eq!(tpm.identity(), &kept);
@@ -138,32 +137,4 @@ fn a_password_on_the_endorsement_hierarchy_is_named() {
     let error = host.open().unwrap_err();
     assert!(matches!(error, TpmError::EndorsementPassword { .. }), "{}", chain(&error));
     assert_eq!(host.loaded(), (0, 0));
-}
-
-#[test]
-fn a_missing_endorsement_certificate_is_named() {
-    let host = Host::new();
-    let mut context = host.context();
-    let index = NvIndexTpmHandle::new(0x01C0_0002).unwrap();
-    let handle = context.tr_from_tpm_public(TpmHandle::NvIndex(index)).unwrap();
-    context
-        .execute_with_session(Some(AuthSession::Password), |context| {
-            context.nv_undefine_space(Provision::Platform, handle.into())
-        })
-        .unwrap();
-    drop(context);
-
-    let error = host.open().unwrap_err();
-    assert!(matches!(error, TpmError::NoEndorsementCertificate { .. }), "{}", chain(&error));
-}
-
-fn evict_endorsement_key(host: &Host) {
-    let mut context = host.context();
-    let persistent = PersistentTpmHandle::new(0x8101_0001).unwrap();
-    let handle = context.tr_from_tpm_public(TpmHandle::Persistent(persistent)).unwrap();
-    context
-        .execute_with_session(Some(AuthSession::Password), |context| {
-            context.evict_control(Provision::Owner, handle, Persistent::Persistent(persistent))
-        })
-        .unwrap();
 }
