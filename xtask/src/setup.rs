@@ -24,7 +24,7 @@ enum Probe {
     Header(&'static str),
 }
 
-const NEEDS: [Need; 9] = [
+const NEEDS: [Need; 10] = [
     Need { package: "gcc", reason: "links, and compiles aws-lc, SQLite and zstd", probe: Probe::Program("cc") },
     Need {
         package: "libc6-dev",
@@ -35,6 +35,7 @@ const NEEDS: [Need; 9] = [
     Need { package: "libtss2-dev", reason: "the agent speaks to its TPM with it", probe: Probe::Library("tss2-esys") },
     Need { package: "swtpm", reason: "the TPM of hosts in demo and tests", probe: Probe::Program("swtpm") },
     Need { package: "swtpm-tools", reason: "manufactures those TPMs", probe: Probe::Program("swtpm_setup") },
+    Need { package: "tpm2-tools", reason: "tests exchange quotes with it", probe: Probe::Program("tpm2_quote") },
     Need { package: "procps", reason: "tests stop processes with kill", probe: Probe::Program("kill") },
     Need {
         package: "curl",

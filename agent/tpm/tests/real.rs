@@ -26,6 +26,8 @@ mod raw;
 mod states;
 #[path = "real/tls.rs"]
 mod tls;
+#[path = "real/tools.rs"]
+mod tools;
 #[path = "real/vendor.rs"]
 mod vendor;
 #[path = "real/wrong_keys.rs"]
