@@ -7,6 +7,7 @@ mod read;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,104 @@
+//! What a value of `agent.toml` may be. A refusal says what it should have been, and never what it was.
+
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use flota_procedures::health::{BaseUrl, ExchangeId, Mode};
+use flota_tpm::Tcti;
+use toml::de::DeValue;
+
+use super::{ExchangeCheck, SickStart};
+
+/// Longest time any timeout may be set to, in seconds: a day. Beyond it a hang is not noticed by anyone.
+const MAX_SECONDS: u64 = 86_400;
+
+pub(super) fn text(value: &DeValue<'_>) -> Result<String, &'static str> {
+    match value.as_str() {
+        Some(text) if !text.is_empty() && !text.contains('\0') => Ok(text.to_owned()),
+        _ => Err("must be a text that is not empty"),
+    }
+}
+
+pub(super) fn path(value: &DeValue<'_>) -> Result<PathBuf, &'static str> {
+    text(value).map(PathBuf::from).map_err(|_| "must be a path")
+}
+
+pub(super) fn absolute_path(value: &DeValue<'_>) -> Result<PathBuf, &'static str> {
+    path(value).ok().filter(|path| path.is_absolute()).ok_or("must be an absolute path")
+}
+
+fn list<T>(value: &DeValue<'_>, item: fn(&DeValue<'_>) -> Result<T, &'static str>) -> Option<Vec<T>> {
+    value.as_array()?.iter().map(|value| item(value.get_ref()).ok()).collect()
+}
+
+pub(super) fn paths(value: &DeValue<'_>) -> Result<Vec<PathBuf>, &'static str> {
+    list(value, path).ok_or("must be a list of paths")
+}
+
+pub(super) fn argv(value: &DeValue<'_>) -> Result<(String, Vec<String>), &'static str> {
+    let any = |value: &DeValue<'_>| value.as_str().filter(|text| !text.contains('\0')).map(str::to_owned).ok_or("");
+    let mut words = list(value, any).unwrap_or_default().into_iter();
+    match words.next() {
+        Some(program) if !program.is_empty() => Ok((program, words.collect())),
+        _ => Err("must be a list of texts: the program, then its arguments"),
+    }
+}
+
+pub(super) fn endpoint(value: &DeValue<'_>) -> Result<String, &'static str> {
+    const PROBLEM: &str = "must be https://host:port";
+    let text = text(value).map_err(|_| PROBLEM)?;
+    let uri: tonic::transport::Uri = text.parse().map_err(|_| PROBLEM)?;
+    let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    match (uri.scheme_str(), uri.host(), uri.port_u16()) {
+        (Some("https"), Some(host), Some(_)) if is_bare && !host.is_empty() => Ok(text),
+        _ => Err(PROBLEM),
+    }
+}
+
+pub(super) fn tcti(value: &DeValue<'_>) -> Result<Tcti, &'static str> {
+    const PROBLEM: &str = "must be device:/dev/tpmrm0 or swtpm:host=HOST,port=PORT";
+    text(value).ok().and_then(|text| text.parse().ok()).ok_or(PROBLEM)
+}
+
+pub(super) fn exchange(value: &DeValue<'_>) -> Result<ExchangeId, &'static str> {
+    text(value).ok().and_then(|text| text.parse().ok()).ok_or("must name an exchange that the health checks know")
+}
+
+pub(super) fn base_url(value: &DeValue<'_>) -> Result<BaseUrl, &'static str> {
+    text(value).ok().and_then(|text| text.parse().ok()).ok_or("must be https://host[:port] without user or query")
+}
+
+pub(super) fn trading_mode(value: &DeValue<'_>) -> Result<Mode, &'static str> {
+    text(value).ok().and_then(|text| text.parse().ok()).ok_or("must be spot, margin, futures or paper")
+}
+
+fn whole_number(value: &DeValue<'_>) -> Option<u64> {
+    let integer = value.as_integer()?;
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+pub(super) fn seconds(value: &DeValue<'_>) -> Result<Duration, &'static str> {
+    let number = whole_number(value).filter(|number| (1..=MAX_SECONDS).contains(number));
+    number.map(Duration::from_secs).ok_or("must be a whole number of seconds, 1 to 86400")
+}
+
+pub(super) fn milliseconds(value: &DeValue<'_>) -> Result<Duration, &'static str> {
+    let number = whole_number(value).filter(|number| (1..=60_000).contains(number));
+    number.map(Duration::from_millis).ok_or("must be a whole number of milliseconds, 1 to 60000")
+}
+
+pub(super) fn polls(value: &DeValue<'_>) -> Result<NonZeroU32, &'static str> {
+    let number = whole_number(value).filter(|number| *number <= 1000).and_then(|number| u32::try_from(number).ok());
+    number.and_then(NonZeroU32::new).ok_or("must be a whole number, 1 to 1000")
+}
+
+pub(super) fn exchange_check(value: &DeValue<'_>) -> Result<ExchangeCheck, &'static str> {
+    let required = value.as_bool().ok_or("must be true or false")?;
+    Ok(if required { ExchangeCheck::Required } else { ExchangeCheck::Skipped })
+}
+
+pub(super) fn sick_start(value: &DeValue<'_>) -> Result<SickStart, &'static str> {
+    let allowed = value.as_bool().ok_or("must be true or false")?;
+    Ok(if allowed { SickStart::Allowed } else { SickStart::Refused })
+}
