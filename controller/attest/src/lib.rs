@@ -13,6 +13,7 @@ pub mod credential;
 pub mod ek_chain;
 pub mod event_log;
 pub mod hash;
+pub mod policy;
 pub mod public;
 pub mod quote;
 pub mod rules;

@@ -20,6 +20,11 @@ pub(crate) fn printable(text: &str, max: usize) -> String {
     out
 }
 
+/// Whether a text can be shown as it is.
+pub(crate) fn is_plain(text: &str) -> bool {
+    text.chars().all(|character| escape(character).chars().eq([character]))
+}
+
 /// ASCII stays, the backslash of a path too; beyond it the standard library knows what is visible.
 fn escape(character: char) -> String {
     match character {
@@ -68,6 +73,7 @@ mod tests {
         assert_eq!(printable("a\nb\u{1b}[2J\u{202e}é", 99), "a\\nb\\u{1b}[2J\\u{202e}é");
         assert_eq!(printable("abcdef", 3), "abc…");
         assert_eq!(printable("ab\n", 3), "ab…");
+        assert!(is_plain("BIOS 2.19 (é)") && !is_plain("a\tb") && !is_plain("\u{200b}"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flota_attest::event_log::{EventKind, EventLog};
+use flota_attest::quote::QuoteFacts;
 use sha2::{Digest, Sha256};
 
 pub(crate) const SHA1: u16 = 4;
@@ -84,6 +85,12 @@ impl Log {
         self.pcrs_from(0)
     }
 
+    /// A quote over what a TPM would hold, of the PCRs 0 to 9 and 14.
+    pub(crate) fn facts(&self) -> QuoteFacts {
+        let quoted = |pcr: &u8| *pcr < 10 || *pcr == 14;
+        facts(self.pcrs().into_iter().filter(|(pcr, _)| quoted(pcr)).collect())
+    }
+
     /// The place of the first event of a PCR with a type.
     pub(crate) fn find(&self, pcr: u32, kind: EventKind) -> usize {
         self.events.iter().position(|event| event.pcr == pcr && event.kind == kind).unwrap()
@@ -100,6 +107,20 @@ impl Built {
         }
         bytes.extend(sized(&self.data));
         bytes
+    }
+}
+
+pub(crate) fn facts(pcrs: BTreeMap<u8, [u8; 32]>) -> QuoteFacts {
+    QuoteFacts {
+        clock: 100_000,
+        reset_count: 7,
+        restart_count: 0,
+        safe: true,
+        firmware: 0x0007_0002,
+        pcrs,
+        rebooted: false,
+        unseen_reboots: 0,
+        firmware_changed: false,
     }
 }
 
