@@ -50,6 +50,18 @@ pub enum TpmError {
         #[source]
         source: Option<ResponseCode>,
     },
+    /// The TPM has failed, and answers every command so until it loses power.
+    #[error(
+        "{doing}: the TPM reports a failure of its own; switch the host off and on, for a restart may not reset the TPM, \
+         and replace the TPM if it happens again"
+    )]
+    FailureMode {
+        /// What was being done, as a participle.
+        doing: &'static str,
+        /// The TPM's answer.
+        #[source]
+        source: ResponseCode,
+    },
     /// Every slot for loaded objects or sessions is taken. Not by our keys alone: they leave one free.
     #[error(
         "{doing}: the TPM has no room for another key or session because another program keeps it full; use \
@@ -244,6 +256,7 @@ impl TpmError {
             Meaning::Lockout => Self::Lockout { doing, source },
             Meaning::Busy => Self::Busy { doing, source: Some(source) },
             Meaning::NoRoom => Self::NoRoom { doing, source },
+            Meaning::Failure => Self::FailureMode { doing, source },
             Meaning::WrongPassword => Self::EndorsementPassword { doing, source },
             _ => Self::Command { doing, source },
         }
@@ -288,6 +301,13 @@ mod tests {
             assert!(error.to_string().contains("tpm2_dictionarylockout --clear-lockout"), "{error}");
             assert!(!error.is_connection_lost());
         }
+    }
+
+    #[test]
+    fn a_failed_tpm_is_named_with_its_remedy() {
+        let error = answered(0x101);
+        assert!(matches!(error, TpmError::FailureMode { .. }), "{error:?}");
+        assert!(error.to_string().contains("switch the host off and on"), "{error}");
     }
 
     #[test]

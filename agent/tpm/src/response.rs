@@ -15,6 +15,8 @@ pub struct ResponseCode {
 pub(crate) enum Meaning {
     /// The connection, or what was loaded over it, is gone; a new one may work.
     ConnectionLost,
+    /// A failure inside the TPM, of this command or of the whole TPM (TPM_RC_FAILURE).
+    Failure,
     /// Authorisations are blocked because of too many wrong ones (TPM_RC_LOCKOUT).
     Lockout,
     /// The TPM asks to be tried again, after libtss2 has done so several times.
@@ -72,6 +74,7 @@ fn tpm_meaning(code: u32) -> Meaning {
     const FORMAT_ONE: u32 = 0x0BF;
     match code {
         0x921 => Meaning::Lockout,
+        0x101 => Meaning::Failure,
         0x143 => Meaning::NoSuchCommand,
         0x14A => Meaning::NotWritten,
         0x901..=0x906 => Meaning::NoRoom,
@@ -151,7 +154,8 @@ mod tests {
         assert_eq!(meaning(0x98E), Meaning::WrongPassword);
         assert_eq!(meaning(0x910), Meaning::ConnectionLost);
         assert_eq!(meaning(0x0007_0007), Meaning::ConnectionLost);
-        assert_eq!(meaning(0x101), Meaning::Other);
+        assert_eq!(meaning(0x101), Meaning::Failure);
+        assert_eq!(meaning(0x102), Meaning::Other);
         assert_eq!(ResponseCode { code: None, origin }.meaning(), Meaning::Other);
 
         let parameter = |code| ResponseCode::of(code).concerns_parameter();

@@ -40,6 +40,20 @@ fn a_credential_for_this_attestation_key_is_opened_and_no_other() {
     assert_activates(&host, &tpm);
 }
 
+/// Encrypted for another endorsement key, it does not even come out as something; libtpms calls that a failure of its own.
+#[test]
+fn a_credential_for_another_tpm_is_refused_and_the_tpm_works_on() {
+    let (host, other) = (Host::new(), Host::new());
+    let (tpm, theirs) = (host.open().unwrap(), other.open().unwrap());
+    for object in [&tpm.identity().ak_public, &theirs.identity().ak_public] {
+        let (blob, secret) = make_credential(&other, &theirs.identity().ek_public, name(object));
+        let refused = tpm.activate_credential(&blob, &secret);
+        assert!(matches!(refused, Err(TpmError::CredentialRefused { .. })), "{refused:?}");
+    }
+    assert_activates(&host, &tpm);
+    assert_eq!(host.loaded(), (0, 2));
+}
+
 #[test]
 fn the_attestation_key_vouches_for_the_tls_key() {
     let host = Host::new();
