@@ -7,7 +7,10 @@ mod codes;
 mod document;
 mod keyring;
 mod licensed;
+mod live;
 mod report;
+mod signer;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +23,10 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use document::{Evidence, EvidenceError};
 pub use keyring::{Keyring, KeyringError};
+pub use live::{LivePayload, LiveProof};
 pub use report::{EvidenceReport, EvidenceStatus, Finding, Gravity, Trust};
+pub use signer::{EvidenceKey, EvidenceKeyError};
+pub use standing::{Standing, StandingRequest, standing};
 
 use crate::causes;
 use crate::licence::LicenceKeys;

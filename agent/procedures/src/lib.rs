@@ -13,6 +13,7 @@ pub mod checklist;
 pub mod evidence;
 pub mod health;
 pub mod licence_state;
+pub mod private_file;
 pub mod recover;
 
 /// Packages are a library of their own, since the controller and operators need them too.

@@ -129,6 +129,12 @@ impl QuoteFields<'_> {
     }
 }
 
+/// `extraData` of the quote inside an evidence file that a host writes of itself. `payload` is the file's payload
+/// without the member `tpm` that holds the quote, canonical JSON.
+pub fn evidence_qualifying(payload: &[u8]) -> [u8; 32] {
+    digest(b"flota/evidence/v1", &[payload])
+}
+
 /// Constant-time comparison of two tags.
 pub fn tags_equal(left: &[u8], right: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(left, right).is_ok()

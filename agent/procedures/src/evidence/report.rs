@@ -59,6 +59,8 @@ pub enum Trust {
 #[derive(Clone, Debug)]
 pub struct EvidenceReport {
     status: EvidenceStatus,
+    evidence_status: EvidenceStatus,
+    licence_status: EvidenceStatus,
     findings: Vec<Finding>,
     evidence: Option<Evidence>,
     licence: Option<(Licence, Trust)>,
@@ -91,6 +93,11 @@ impl EvidenceStatus {
 }
 
 impl Finding {
+    /// Whether it is about the licence, or the list that may revoke it. All other findings are about the evidence.
+    pub(super) fn is_of_licence(&self) -> bool {
+        self.code.starts_with("license.")
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         codes::mend(self.code)
@@ -101,6 +108,8 @@ impl EvidenceReport {
     pub(super) fn new(evidence_path: &Path) -> Self {
         Self {
             status: EvidenceStatus::Ok,
+            evidence_status: EvidenceStatus::Ok,
+            licence_status: EvidenceStatus::Ok,
             findings: Vec::new(),
             evidence: None,
             licence: None,
@@ -115,13 +124,21 @@ impl EvidenceReport {
     }
 
     pub(super) fn error(&mut self, status: EvidenceStatus, code: &'static str, message: String) {
-        self.status = self.status.max(status);
-        self.findings.push(Finding { gravity: Gravity::Error, code, message });
+        self.add(status, Finding { gravity: Gravity::Error, code, message });
     }
 
     pub(super) fn warn(&mut self, status: EvidenceStatus, code: &'static str, message: String) {
+        self.add(status, Finding { gravity: Gravity::Warning, code, message });
+    }
+
+    fn add(&mut self, status: EvidenceStatus, finding: Finding) {
         self.status = self.status.max(status);
-        self.findings.push(Finding { gravity: Gravity::Warning, code, message });
+        if finding.is_of_licence() {
+            self.licence_status = self.licence_status.max(status);
+        } else {
+            self.evidence_status = self.evidence_status.max(status);
+        }
+        self.findings.push(finding);
     }
 
     pub(super) fn verified_by(&mut self, key: &str) {
@@ -136,9 +153,19 @@ impl EvidenceReport {
         self.licence = Some((licence.clone(), trust));
     }
 
-    /// What the evidence is worth.
+    /// What evidence and licence together are worth.
     pub fn status(&self) -> EvidenceStatus {
         self.status
+    }
+
+    /// What the evidence is worth by what was found about itself.
+    pub(super) fn evidence_status(&self) -> EvidenceStatus {
+        self.evidence_status
+    }
+
+    /// What the licence is worth by what was found about itself.
+    pub(super) fn licence_status(&self) -> EvidenceStatus {
+        self.licence_status
     }
 
     /// The exit code of that.

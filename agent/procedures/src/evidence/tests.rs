@@ -1,6 +1,7 @@
 //! `golden/tpm`: what the bot's script answered, and where we differ on purpose. Every code by name is in [`coded`].
 
 mod coded;
+mod standing;
 
 use std::fs;
 use std::path::PathBuf;

@@ -24,10 +24,10 @@ const LICENCE: &str = r#"{"schema":"core.oem.license","schema_version":"1.0","li
 const REVOKED: &str = r#"{"generated_at":"2026-07-20","revoked":["L-0"]}"#;
 
 /// A host on which everything is in order until a test changes one thing.
-struct Host {
+pub(super) struct Host {
     folder: tempfile::TempDir,
     keyring: String,
-    expected: Option<String>,
+    pub(super) expected: Option<String>,
     licence_keys: Option<LicenceKeys>,
     revocation_keys: Option<HmacKeys>,
     demand: SignatureDemand,
@@ -51,7 +51,7 @@ fn oem_keys() -> LicenceKeys {
 }
 
 impl Host {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let host = Self {
             folder: tempfile::tempdir().unwrap(),
             keyring: format!(r#"{{"keys":{{"tpm-1":"{}"}}}}"#, public(&tpm(1))),
@@ -68,7 +68,7 @@ impl Host {
         host
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -99,7 +99,7 @@ impl Host {
     }
 
     /// The licence with these members added or replaced.
-    fn licence_with(&self, members: &str) {
+    pub(super) fn licence_with(&self, members: &str) {
         self.licence(&LICENCE.replace('}', &format!(",{members}}}")), "hex:01", "oem");
     }
 
@@ -122,6 +122,24 @@ impl Host {
             }),
             memory: Memory::Installation(self.folder.path()),
             ..EvidenceRequest::new(&self.path("evidence.json"), self.now)
+        })
+    }
+
+    /// Where the host stands with what the test sets up of evidence and licence.
+    pub(super) fn standing(&self, evidence: Option<&Path>, licence: Option<&Path>) -> Standing {
+        standing(&StandingRequest {
+            evidence,
+            expected_fingerprint: self.expected.as_deref(),
+            keyring: Some(&self.keyring),
+            licence,
+            licence_keys: self.licence_keys.as_ref(),
+            revocations: Some(RevocationCheck {
+                list: &self.path("revoked.json"),
+                keys: self.revocation_keys.as_ref(),
+                demand: self.demand,
+            }),
+            memory: Memory::Installation(self.folder.path()),
+            now: self.now,
         })
     }
 
