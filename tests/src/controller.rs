@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use serde_json::Value;
 
 use crate::bins::Bins;
+use crate::clock::ShiftedClock;
 use crate::operator::Operator;
 use crate::process::Process;
 use crate::wait;
@@ -46,7 +47,7 @@ impl Controller {
             &settings,
             format!("{text}heartbeat_seconds = 2\nattest_interval_seconds = {attest_seconds}\n"),
         )?;
-        let (process, addresses) = launch(bins, dir)?;
+        let (process, addresses) = launch(bins, dir, None)?;
         let address = |key: &str| {
             addresses.get(key).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("no {key} address"))
         };
@@ -82,7 +83,14 @@ impl Controller {
 
     /// Starts it again, on the same ports.
     pub fn restart(&mut self) -> anyhow::Result<()> {
-        (self.process, _) = launch(&self.bins, &self.dir)?;
+        (self.process, _) = launch(&self.bins, &self.dir, None)?;
+        Ok(())
+    }
+
+    /// Starts it again with a clock that can be moved.
+    pub fn restart_with_clock(&mut self, clock: &ShiftedClock) -> anyhow::Result<()> {
+        self.stop()?;
+        (self.process, _) = launch(&self.bins, &self.dir, Some(clock))?;
         Ok(())
     }
 
@@ -118,13 +126,16 @@ impl Controller {
     }
 }
 
-fn launch(bins: &Bins, dir: &Path) -> anyhow::Result<(Process, Value)> {
+fn launch(bins: &Bins, dir: &Path, clock: Option<&ShiftedClock>) -> anyhow::Result<(Process, Value)> {
     let addresses = dir.join("addresses.json");
     if addresses.exists() {
         std::fs::remove_file(&addresses)?;
     }
     let mut command = Command::new(bins.path("flota-controller"));
     command.arg("run").arg("--data-dir").arg(dir);
+    if let Some(clock) = clock {
+        clock.give(&mut command);
+    }
     let mut process = Process::start("flota-controller", &mut command, &dir.join("controller.log"))?;
     let text = wait::until("the controller's addresses", START_BOUND, || {
         process.check_alive()?;

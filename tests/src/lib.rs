@@ -4,9 +4,12 @@
 //! Never: a mock of something of ours, a fixed port, a path outside the fleet's folder. Start at [`Fleet`].
 
 mod bins;
+pub mod client;
+mod clock;
 mod controller;
 mod exchange;
 mod fleet;
+mod ground;
 mod host;
 mod operator;
 mod packages;
@@ -14,9 +17,11 @@ mod process;
 pub mod wait;
 
 pub use bins::Bins;
+pub use clock::ShiftedClock;
 pub use controller::Controller;
 pub use exchange::Exchange;
 pub use fleet::{Fleet, FleetOptions};
+pub use ground::Ground;
 pub use host::BotHost;
 pub use operator::{Answer, Operator};
 pub use packages::{Package, Packages};

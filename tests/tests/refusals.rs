@@ -22,7 +22,7 @@ fn installed(dir: &Path, hosts: usize) -> Fleet {
 }
 
 #[test]
-fn a_token_works_once_in_time_and_only_whole() {
+fn case_25_a_token_works_once_in_time_and_only_whole() {
     let dir = tempfile::tempdir().unwrap();
     let fleet = installed(dir.path(), 2);
     let (first, second) = (&fleet.hosts[0], &fleet.hosts[1]);
@@ -67,7 +67,7 @@ fn a_name_that_is_taken_gets_no_token() {
 }
 
 #[test]
-fn a_tpm_of_an_unknown_vendor_does_not_enrol() {
+fn case_02_a_tpm_of_an_unknown_vendor_does_not_enrol() {
     let dir = tempfile::tempdir().unwrap();
     let fleet = installed(dir.path(), 1);
     let other = tempfile::tempdir().unwrap();

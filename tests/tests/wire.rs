@@ -52,7 +52,7 @@ fn is_refused_by_tls(status: &Status) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_rpc_of_the_fleet_listener_answers_a_client_without_a_certificate() {
+async fn case_27_no_rpc_of_the_fleet_listener_answers_a_client_without_a_certificate() {
     let dir = tempfile::tempdir().unwrap();
     let fleet = fleet(dir.path());
     let rpcs = fleet_rpcs();
