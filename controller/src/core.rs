@@ -9,10 +9,13 @@ use flota_model::{Clock, HostId, Timestamp};
 use flota_store::Store;
 use tokio::sync::{Notify, watch};
 
+use crate::attestation::recorder::Recorder;
 use crate::blobs::BlobFolder;
 use crate::ca::FleetCa;
+use crate::denied::Denied;
 use crate::enrolment::EnrolmentSessions;
-use crate::sessions::Sessions;
+use crate::policies::PolicyBook;
+use crate::sessions::{Command, Sessions};
 use crate::settings::Settings;
 
 /// State is in the store; this holds what a restart may lose.
@@ -31,6 +34,12 @@ pub struct Core {
     pub selection: Selection,
     /// Hosts that are connected.
     pub sessions: Sessions,
+    /// Hosts that are refused.
+    pub denied: Denied,
+    /// Attestation policies in use.
+    pub policies: PolicyBook,
+    /// Stores verdicts.
+    pub recorder: Recorder,
     /// Enrolments between their two calls.
     pub enrolments: EnrolmentSessions,
     /// Wakes the planner.
@@ -49,6 +58,13 @@ impl Core {
     /// The present.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Refuses a host from now on and ends its sessions. Its trust is in the store already.
+    pub fn shut_out(&self, host: &HostId, why: &str) {
+        self.denied.insert(host);
+        // False: it has none, or it is so far behind that its next message meets the refusal.
+        let _closed = self.sessions.ask(host, Command::Close { reason: format!("the host is shut out: {why}") });
     }
 
     /// Tells watchers that some rollout changed.

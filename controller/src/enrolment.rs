@@ -5,6 +5,7 @@
 //! expected values (CVE-2023-38201).
 
 mod sessions;
+mod software;
 
 use std::net::IpAddr;
 
@@ -16,9 +17,10 @@ use flota_attest::ek_chain::verify_ek_certificate;
 use flota_attest::public::{Public, QualifiedName};
 use flota_attest::quote::{QuoteEvidence, QuoteExpectation, Verdict, verify_quote};
 use flota_attest::rules::{check_ak_public, check_ek_public, check_tls_public};
+use flota_model::host::KeyStorage;
 use flota_model::{Digest, HostId, HostName, Timestamp, TokenId};
 use flota_seal::binding::{self, BeginFields, ChallengeFields};
-use flota_store::{EnrolOutcome, Enrolment, HostKeys, HostMeasurements, TokenKey, TokenState};
+use flota_store::{Approval, EnrolOutcome, Enrolment, HostKeys, HostMeasurements, TokenKey, TokenRecord, TokenState};
 use serde_json::json;
 
 use crate::ca;
@@ -26,7 +28,8 @@ use crate::core::Core;
 use crate::fault::{Code, Fault};
 
 pub use sessions::EnrolmentSessions;
-use sessions::Pending;
+use sessions::{Answered, Pending};
+pub use software::{SoftwareRequest, enrol as enrol_software_key};
 
 /// Time between the two calls of an enrolment; a TPM needs well under a second.
 pub const SESSION_SECONDS: u32 = 60;
@@ -59,8 +62,25 @@ pub struct Proof<'a> {
     pub quote: QuoteEvidence<'a>,
 }
 
+impl Proof<'_> {
+    /// SHA-256 over all of it and the connection: the same request again is told from another one.
+    fn digest(&self, exporter: &[u8; 32]) -> [u8; 32] {
+        let Self { proof, certify, quote } = self;
+        let values: Vec<u8> =
+            quote.pcr_values.iter().flat_map(|(index, value)| std::iter::once(*index).chain(*value)).collect();
+        let parts: [&[u8]; 7] =
+            [exporter, proof, certify.attest, certify.signature, quote.attest, quote.signature, &values];
+        let mut bytes = Vec::new();
+        for part in parts {
+            bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            bytes.extend_from_slice(part);
+        }
+        *Digest::of(&bytes).as_bytes()
+    }
+}
+
 /// M4: the host is in.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Member {
     /// For ever.
     pub id: HostId,
@@ -68,20 +88,34 @@ pub struct Member {
     pub name: HostName,
     /// Its client certificate, DER.
     pub certificate: Vec<u8>,
+    /// A person must let it in before it is given anything.
+    pub awaits_approval: bool,
 }
 
 /// M1 to M2.
-pub async fn begin(core: &Core, fields: &BeginFields<'_>, token_mac: &[u8], from: IpAddr) -> Result<Challenge, Fault> {
+pub async fn begin(
+    core: &Core,
+    fields: &BeginFields<'_>,
+    ek_chain: &[Vec<u8>],
+    token_mac: &[u8],
+    from: IpAddr,
+) -> Result<Challenge, Fault> {
     let now = core.now();
     core.enrolments.admit(from, now)?;
-    let token: TokenId = fields.token_id.parse().map_err(|_| token_refused("it is unknown"))?;
-    let (record, TokenKey(key)) = core.store.token(&token, now).await?.ok_or_else(|| token_refused("it is unknown"))?;
-    if !binding::tags_equal(&fields.mac(&key), token_mac) {
-        return Err(token_refused("it is unknown"));
-    }
-    check_token_state(record.state)?;
-
-    let pending_keys = check_keys(core, fields, now)?;
+    let token = match fields.token_id {
+        // A known host comes back; whether it is known is seen when it has proven which TPM it has.
+        "" => None,
+        id => {
+            let token = open_token(core, id, |key| fields.mac(key), token_mac, now).await?;
+            if token.admits.key_storage != KeyStorage::Tpm {
+                return Err(token_refused("it is for a host without a TPM"));
+            }
+            Some(token)
+        }
+    };
+    let approval = token.as_ref().map_or(Approval::NotNeeded, |token| token.admits.approval);
+    let token = token.map(|token| token.id);
+    let pending_keys = check_keys(core, fields, ek_chain, now)?;
     let random = SystemRandom::new();
     let secret = random_bytes::<NONCE_BYTES>(&random)?;
     let credential = make_credential(&pending_keys.ek, pending_keys.ak.name(), &secret, &random)
@@ -105,7 +139,7 @@ pub async fn begin(core: &Core, fields: &BeginFields<'_>, token_mac: &[u8], from
     );
     let expires_at = now.plus(std::time::Duration::from_secs(u64::from(SESSION_SECONDS)));
     let csr = fields.csr.to_vec();
-    let pending = Pending { token, keys: pending_keys, csr, secret: secret.into(), transcript, expires_at };
+    let pending = Pending { token, approval, keys: pending_keys, csr, secret: secret.into(), transcript, expires_at };
     core.enrolments.insert(challenge.session_id, pending, now)?;
     Ok(challenge)
 }
@@ -113,12 +147,27 @@ pub async fn begin(core: &Core, fields: &BeginFields<'_>, token_mac: &[u8], from
 /// M3 to M4.
 pub async fn finish(core: &Core, session_id: &[u8], proof: &Proof<'_>, exporter: &[u8; 32]) -> Result<Member, Fault> {
     let now = core.now();
+    let request = proof.digest(exporter);
+    if let Some(member) = core.enrolments.answered(session_id, &request, now) {
+        return Ok(member);
+    }
     // Consumed first: a wrong proof cannot be followed by a better one.
     let pending = core.enrolments.take(session_id, now).ok_or_else(|| {
         Fault::new(Code::EvidenceRefused, "this enrolment is unknown, over, or took too long").fix("begin again")
     })?;
     let measurements = verify(core, &pending, proof, exporter)?;
+    let member = enter(core, &pending, measurements, now).await?;
+    core.enrolments.remember(session_id, Answered { request, member: member.clone(), expires_at: pending.expires_at });
+    Ok(member)
+}
 
+/// Makes a proven host a member, and its certificate.
+async fn enter(
+    core: &Core,
+    pending: &Pending,
+    measurements: HostMeasurements,
+    now: Timestamp,
+) -> Result<Member, Fault> {
     let spki_sha256 = Digest::of(pending.keys.ek.spki_der());
     let host = HostId::of_endorsement_key(&spki_sha256);
     let (certificate, certificate_expires_at) = core
@@ -135,25 +184,53 @@ pub async fn finish(core: &Core, session_id: &[u8], proof: &Proof<'_>, exporter:
             tls_public: pending.keys.tls.to_2b(),
             tpm_manufacturer: pending.keys.manufacturer.clone(),
         },
+        key_storage: KeyStorage::Tpm,
         measurements,
         certificate_expires_at,
         at: now,
     };
     let details = json!({ "token": pending.token, "ek_sha256": spki_sha256, "tpm": pending.keys.manufacturer });
     let audit = core.audit_host(&host, "host.enrol", "ok", &details);
-    let name = match core.store.enrol(&enrolment, &audit).await? {
-        EnrolOutcome::Enrolled { name } | EnrolOutcome::Renewed { name } => name,
-        EnrolOutcome::TokenNotUsable(state) => return Err(check_token_state(state).err().unwrap_or_else(used)),
-        EnrolOutcome::NoSuchToken => return Err(token_refused("it is unknown")),
+    let name = member_name(core.store.enrol(&enrolment, &audit).await?)?;
+    let awaits_approval = pending.approval == Approval::Needed;
+    tracing::info!(host.id = %host, host.name = %name, awaits_approval, "host enrolled");
+    Ok(Member { id: host, name, certificate: certificate.to_vec(), awaits_approval })
+}
+
+/// The name of a host that was entered, or why it was not.
+fn member_name(outcome: EnrolOutcome) -> Result<HostName, Fault> {
+    match outcome {
+        EnrolOutcome::Enrolled { name } | EnrolOutcome::Renewed { name } => Ok(name),
+        EnrolOutcome::TokenNotUsable(state) => Err(check_token_state(state).err().unwrap_or_else(used)),
+        EnrolOutcome::NoSuchToken => Err(token_refused("it is unknown")),
+        EnrolOutcome::NotKnown => {
+            let sentence = "no host with this TPM may come back without a token";
+            Err(Fault::new(Code::TokenRefused, sentence).fix("make a token: flota token create NAME"))
+        }
         EnrolOutcome::NameTaken { name } => {
             let sentence = format!("this TPM or the token's name belongs to `{name}` already");
-            return Err(
+            Err(
                 Fault::new(Code::NameTaken, sentence).fix("for a new host, make a token for another name; to enrol a known one again, make a token without a name")
-            );
+            )
         }
-    };
-    tracing::info!(host.id = %host, host.name = %name, "host enrolled");
-    Ok(Member { id: host, name, certificate: certificate.to_vec() })
+    }
+}
+
+/// An open token whose holder made this MAC.
+async fn open_token(
+    core: &Core,
+    id: &str,
+    mac: impl Fn(&[u8; 32]) -> [u8; 32],
+    token_mac: &[u8],
+    now: Timestamp,
+) -> Result<TokenRecord, Fault> {
+    let id: TokenId = id.parse().map_err(|_| token_refused("it is unknown"))?;
+    let (record, TokenKey(key)) = core.store.token(&id, now).await?.ok_or_else(|| token_refused("it is unknown"))?;
+    if !binding::tags_equal(&mac(&key), token_mac) {
+        return Err(token_refused("it is unknown"));
+    }
+    check_token_state(record.state)?;
+    Ok(record)
 }
 
 /// Public keys of an enrolment that passed every check that needs no proof.
@@ -164,10 +241,14 @@ pub(crate) struct CheckedKeys {
     pub(crate) manufacturer: String,
 }
 
-fn check_keys(core: &Core, fields: &BeginFields<'_>, now: Timestamp) -> Result<CheckedKeys, Fault> {
+fn check_keys(
+    core: &Core,
+    fields: &BeginFields<'_>,
+    ek_chain: &[Vec<u8>],
+    now: Timestamp,
+) -> Result<CheckedKeys, Fault> {
     let now_unix = u64::try_from(now.as_seconds()).unwrap_or(0);
-    let none: [&[u8]; 0] = [];
-    let certificate = verify_ek_certificate(fields.ek_certificate, &none, &core.ek_roots, now_unix)
+    let certificate = verify_ek_certificate(fields.ek_certificate, ek_chain, &core.ek_roots, now_unix)
         .map_err(|error| refused(error.code(), &error).fix("add the TPM vendor's root to the controller's ek_roots"))?;
     let parse = |bytes| Public::parse_2b(bytes).map_err(|error| refused("tpm_structure", &error));
     let (ek, ak, tls) = (parse(fields.ek_public)?, parse(fields.ak_public)?, parse(fields.tls_public)?);
@@ -215,12 +296,18 @@ fn verify(core: &Core, pending: &Pending, proof: &Proof<'_>, exporter: &[u8; 32]
                 baseline_json: json!(baseline).to_string(),
                 clock_json: json!(facts.clock_state()).to_string(),
                 quoted_json: json!(baseline).to_string(),
+                baseline_log: None,
+                quoted_log: None,
             })
         }
         // Genuine, too soon after power-on to trust the clock: the first quote of the session becomes the baseline.
-        Verdict::Retry(_) => {
-            Ok(HostMeasurements { baseline_json: String::new(), clock_json: String::new(), quoted_json: String::new() })
-        }
+        Verdict::Retry(_) => Ok(HostMeasurements {
+            baseline_json: String::new(),
+            clock_json: String::new(),
+            quoted_json: String::new(),
+            baseline_log: None,
+            quoted_log: None,
+        }),
         Verdict::Fail(reasons) => {
             let reasons: Vec<String> = reasons.iter().map(|reason| format!("{}: {reason}", reason.code())).collect();
             Err(Fault::new(Code::EvidenceRefused, reasons.join("; ")))

@@ -7,9 +7,12 @@ pub mod attestation;
 pub mod audit;
 pub mod blobs;
 pub mod enrollment;
+pub mod enrolments;
+pub mod escalations;
 pub mod exports;
 pub mod health;
 pub mod hosts;
+pub mod policies;
 pub mod releases;
 pub mod rollouts;
 pub mod select;
@@ -50,5 +53,8 @@ pub fn fleet_routes(core: &Arc<Core>) -> Routes {
     .add_service(v1::releases_server::ReleasesServer::new(releases::ReleasesService(core())))
     .add_service(v1::rollouts_server::RolloutsServer::new(rollouts::RolloutsService(core())))
     .add_service(v1::attestation_server::AttestationServer::new(attestation::AttestationService(core())))
+    .add_service(v1::enrolments_server::EnrolmentsServer::new(enrolments::EnrolmentsService(core())))
+    .add_service(v1::policies_server::PoliciesServer::new(policies::PoliciesService(core())))
+    .add_service(v1::escalations_server::EscalationsServer::new(escalations::EscalationsService(core())))
     .add_service(v1::audit_server::AuditServer::new(audit::AuditService(core())))
 }

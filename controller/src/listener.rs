@@ -9,8 +9,12 @@ use std::time::Duration;
 
 use flota_daemon::tls;
 use flota_seal::binding::{EXPORTER_BYTES, EXPORTER_LABEL};
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme,
+};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -19,8 +23,9 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::server::Connected;
 
-use crate::ca::{FleetCa, Issued};
-use crate::peer::{Peer, PeerCertificate};
+use crate::ca::Issued;
+use crate::core::Core;
+use crate::peer::{Identity, Peer, PeerCertificate};
 
 /// A handshake that takes longer is an attack or a dead network (CVE-2023-38200).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -68,7 +73,7 @@ pub enum ListenerError {
 
 /// Server settings of one listener.
 pub fn server_config(
-    ca: &FleetCa,
+    core: &Arc<Core>,
     issued: &Issued,
     clients: ClientCertificate,
 ) -> Result<Arc<ServerConfig>, ListenerError> {
@@ -79,12 +84,13 @@ pub fn server_config(
         ClientCertificate::NotAsked => builder.with_no_client_auth(),
         ClientCertificate::Required => {
             let mut roots = RootCertStore::empty();
-            roots.add(ca.certificate().clone()).map_err(ListenerError::Rustls)?;
+            roots.add(core.ca.certificate().clone()).map_err(ListenerError::Rustls)?;
             let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider());
-            builder.with_client_cert_verifier(verifier.build().map_err(ListenerError::Verifier)?)
+            let ours = verifier.build().map_err(ListenerError::Verifier)?;
+            builder.with_client_cert_verifier(Arc::new(NotDenied { ours, core: Arc::clone(core) }))
         }
     };
-    let chain = vec![issued.certificate.clone(), ca.certificate().clone()];
+    let chain = vec![issued.certificate.clone(), core.ca.certificate().clone()];
     let key = tls::private_key(issued.key_pem.as_bytes())?;
     let mut config = builder.with_single_cert(chain, key).map_err(ListenerError::Rustls)?;
     config.alpn_protocols = vec![tls::ALPN.to_vec()];
@@ -92,6 +98,64 @@ pub fn server_config(
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
+}
+
+/// Certificates of the fleet CA, without those of hosts that are shut out.
+struct NotDenied {
+    ours: Arc<dyn ClientCertVerifier>,
+    core: Arc<Core>,
+}
+
+impl std::fmt::Debug for NotDenied {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NotDenied").field("ours", &self.ours).finish_non_exhaustive()
+    }
+}
+
+impl ClientCertVerifier for NotDenied {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.ours.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let verified = self.ours.verify_client_cert(end_entity, intermediates, now)?;
+        let certificate = PeerCertificate::read(end_entity)
+            .map_err(|_| rustls::Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))?;
+        match certificate.identity {
+            Identity::Host(host) if self.core.denied.contains(&host) => {
+                tracing::info!(host.id = %host, "a host that is shut out was refused in the handshake");
+                Err(rustls::Error::InvalidCertificate(CertificateError::Revoked))
+            }
+            _ => Ok(verified),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        self.ours.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        self.ours.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.ours.supported_verify_schemes()
+    }
 }
 
 /// Binds and says where, since the port may have been left to the system.

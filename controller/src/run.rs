@@ -18,18 +18,21 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
+use crate::attestation::recorder::{self, Recorder};
 use crate::blobs::BlobFolder;
 use crate::ca::{CaError, FleetCa};
 use crate::core::{Core, SystemClock};
+use crate::denied::Denied;
 use crate::enrolment::EnrolmentSessions;
 use crate::files::{self, FileError};
 use crate::grpc::access::AccessLayer;
 use crate::grpc::{enrollment_routes, fleet_routes};
 use crate::init::{DATABASE, endpoint};
 use crate::listener::{self, ClientCertificate, Connection, ENROLLMENT_CONNECTIONS, FLEET_CONNECTIONS, ListenerError};
+use crate::policies::PolicyBook;
 use crate::sessions::Sessions;
 use crate::settings::{BadSettings, Settings};
-use crate::{rollouts, upkeep};
+use crate::{escalations, rollouts, upkeep};
 
 /// An idle connection is probed this often: a host whose cable was cut is noticed soon.
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -73,16 +76,22 @@ pub enum RunError {
 /// Runs until a signal comes.
 pub async fn run(data_dir: &Path) -> Result<(), RunError> {
     let settings = Settings::load(data_dir)?;
-    let core = Arc::new(assemble(settings).await?);
+    let (core, verdicts) = assemble(settings).await?;
+    let core = Arc::new(core);
+    core.denied.replace(&core.store.hosts().await?);
+    core.policies.reload(&*core.store).await?;
     let issued = core.ca.issue_server(&server_names(&core.settings), core.now())?;
-    let enrollment_tls = listener::server_config(&core.ca, &issued, ClientCertificate::NotAsked)?;
-    let fleet_tls = listener::server_config(&core.ca, &issued, ClientCertificate::Required)?;
+    let enrollment_tls = listener::server_config(&core, &issued, ClientCertificate::NotAsked)?;
+    let fleet_tls = listener::server_config(&core, &issued, ClientCertificate::Required)?;
     let (enrollment, enrollment_address) = listener::bind(core.settings.enrollment_listen).await?;
     let (fleet, fleet_address) = listener::bind(core.settings.fleet_listen).await?;
 
     let lifecycle = Lifecycle::new();
     serve(&lifecycle, &core, enrollment, enrollment_tls, enrollment_routes(&core), Gate::Open);
     serve(&lifecycle, &core, fleet, fleet_tls, fleet_routes(&core).add_standard().await, Gate::Table);
+    let store = Arc::clone(&core.store);
+    lifecycle.spawn_vital("verdicts", recorder::keep_recording(store, verdicts, lifecycle.stopping()));
+    lifecycle.spawn_vital("escalations", escalations::keep_delivering(Arc::clone(&core), lifecycle.stopping()));
     lifecycle.spawn_vital("rollouts", rollouts::keep_stepping(Arc::clone(&core), lifecycle.stopping()));
     lifecycle.spawn_vital("upkeep", upkeep::keep_up(Arc::clone(&core), lifecycle.stopping()));
     announce(&core.settings, enrollment_address, fleet_address)?;
@@ -90,16 +99,20 @@ pub async fn run(data_dir: &Path) -> Result<(), RunError> {
     lifecycle.run_until_stopped().await.map_err(RunError::Signals)
 }
 
-async fn assemble(settings: Settings) -> Result<Core, RunError> {
+async fn assemble(settings: Settings) -> Result<(Core, recorder::Queue), RunError> {
     let store = SqliteStore::open(&settings.data_dir.join(DATABASE)).await?;
     let roots = files::read_text(&settings.ek_roots)?;
-    Ok(Core {
+    let (recorder, verdicts) = Recorder::new();
+    let core = Core {
         store: Arc::new(store),
         blobs: BlobFolder::open(&settings.data_dir.join("blobs"))?,
         ca: FleetCa::load(&settings.data_dir)?,
         ek_roots: TrustRoots::from_pem(roots.as_bytes())?,
         selection: Selection::new(Bank::Sha256, settings.pcrs.iter().copied())?,
         sessions: Sessions::default(),
+        denied: Denied::default(),
+        policies: PolicyBook::default(),
+        recorder,
         enrolments: EnrolmentSessions::default(),
         fleet_changed: Notify::new(),
         rollouts_changed: watch::Sender::new(0),
@@ -107,7 +120,8 @@ async fn assemble(settings: Settings) -> Result<Core, RunError> {
         listening_since: SystemClock.now(),
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,
         settings,
-    })
+    };
+    Ok((core, verdicts))
 }
 
 /// Whether requests of a listener go through the access table.

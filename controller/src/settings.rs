@@ -12,7 +12,13 @@ pub const FILE_NAME: &str = "controller.toml";
 /// PCRs asked for when the settings name none: firmware, its configuration, boot loader, secure boot (TCG PC Client
 /// Platform Firmware Profile §3.3.4).
 const DEFAULT_PCRS: [u8; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
-/// Longest interval between attestations, in seconds: a host is `stale` after three missed ones.
+/// Attestations that may be missed before a host is `stale`.
+pub const MISSED_FOR_STALE: u32 = 2;
+/// Attestations that may be missed before a host's lease ends, and with it all new work.
+const MISSED_FOR_LEASE: u32 = 3;
+/// Shortest lease: an interval of seconds, as in tests, must not make a lease that one slow quote outlives.
+const MIN_LEASE: Duration = Duration::from_secs(10);
+/// Longest interval between attestations, in seconds: a host's lease ends after three missed ones.
 const MAX_INTERVAL_SECONDS: u64 = 24 * 60 * 60;
 
 /// Settings that are whole and valid.
@@ -34,8 +40,30 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// Time between attestations of a host.
     pub attest_interval: Duration,
+    /// Whether a host to which no active policy applies fails; else it is held to its own first quote.
+    pub policy_required: bool,
+    /// Whether tokens may admit hosts without a TPM.
+    pub allow_software_keys: bool,
+    /// Where escalations are sent; none: nowhere.
+    pub webhook: Option<Webhook>,
     /// Where the bound addresses are written, for scripts that let the system choose ports.
     pub addresses_file: PathBuf,
+}
+
+/// Where escalations are sent.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// Address: HTTPS, or HTTP to this machine.
+    pub url: String,
+    /// File with the secret that signs what is sent (`hex:`, `base64:` or text).
+    pub key_file: PathBuf,
+}
+
+impl Settings {
+    /// How long a host may be given new work after a pass.
+    pub fn lease(&self) -> Duration {
+        (self.attest_interval * MISSED_FOR_LEASE).max(MIN_LEASE)
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -48,6 +76,10 @@ struct Fragment {
     pcrs: Option<Vec<u8>>,
     heartbeat_seconds: Option<u64>,
     attest_interval_seconds: Option<u64>,
+    attestation_policy_required: Option<bool>,
+    allow_software_keys: Option<bool>,
+    webhook_url: Option<String>,
+    webhook_key_file: Option<PathBuf>,
 }
 
 /// Settings that cannot be used.
@@ -93,8 +125,19 @@ impl Settings {
 }
 
 fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>> {
-    let Fragment { enrollment_listen, fleet_listen, names, ek_roots, pcrs, heartbeat_seconds, attest_interval_seconds } =
-        fragment;
+    let Fragment {
+        enrollment_listen,
+        fleet_listen,
+        names,
+        ek_roots,
+        pcrs,
+        heartbeat_seconds,
+        attest_interval_seconds,
+        attestation_policy_required,
+        allow_software_keys,
+        webhook_url,
+        webhook_key_file,
+    } = fragment;
     let mut problems = Vec::new();
     let mut address = |key: &str, text: Option<String>, default: &str| {
         let parsed = text.as_deref().unwrap_or(default).parse::<SocketAddr>();
@@ -121,6 +164,10 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
             problems.push(format!("`{key}` must be from 1 to {MAX_INTERVAL_SECONDS}"));
         }
     }
+    let webhook = webhook(data_dir, webhook_url, webhook_key_file).unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -133,8 +180,27 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         pcrs,
         heartbeat: Duration::from_secs(heartbeat),
         attest_interval: Duration::from_secs(attest),
+        policy_required: attestation_policy_required.unwrap_or(false),
+        allow_software_keys: allow_software_keys.unwrap_or(false),
+        webhook,
         addresses_file: data_dir.join("addresses.json"),
     })
+}
+
+fn webhook(data_dir: &Path, url: Option<String>, key_file: Option<PathBuf>) -> Result<Option<Webhook>, String> {
+    match (url, key_file) {
+        (None, None) => Ok(None),
+        (Some(url), Some(key_file)) => {
+            let local = ["http://127.0.0.1", "http://[::1]", "http://localhost"].iter().any(|local| {
+                url.strip_prefix(local).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
+            });
+            if !url.starts_with("https://") && !local {
+                return Err("`webhook_url` must be https, or http to this machine".into());
+            }
+            Ok(Some(Webhook { url, key_file: data_dir.join(key_file) }))
+        }
+        _ => Err("`webhook_url` and `webhook_key_file` are given together: what is sent is signed".into()),
+    }
 }
 
 #[cfg(test)]

@@ -3,26 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flota_model::host::Trust;
+use flota_model::host::{Host, Trust};
+use flota_store::PolicyState;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
 use crate::fault::Fault;
+use crate::settings::MISSED_FOR_STALE;
 
 /// Liveness is stored in batches this often; a crash loses no more than that much of "last seen".
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Attestations that may be missed before a host is `stale`.
-const MISSED_ATTESTATIONS: u32 = 3;
+/// Boot logs that nobody names any more are removed once in so many rounds.
+const SWEEP_ROUNDS: u32 = 1800;
 
 /// Keeps things up until told to stop; stores what is left at the end.
 pub async fn keep_up(core: Arc<Core>, stopping: CancellationToken) {
+    let mut rounds = 0_u32;
     loop {
         let stopped = tokio::select! {
             () = stopping.cancelled() => true,
             () = tokio::time::sleep(INTERVAL) => false,
         };
-        if let Err(fault) = round(&core).await {
+        rounds = rounds.wrapping_add(1);
+        if let Err(fault) = round(&core, rounds).await {
             tracing::error!(error = flota_daemon::error_chain::chain(&fault), "upkeep failed; trying again");
         }
         if stopped {
@@ -31,7 +35,7 @@ pub async fn keep_up(core: Arc<Core>, stopping: CancellationToken) {
     }
 }
 
-async fn round(core: &Core) -> Result<(), Fault> {
+async fn round(core: &Core, number: u32) -> Result<(), Fault> {
     let seen = core.sessions.take_seen();
     if !seen.is_empty() {
         core.store.seen(&seen).await?;
@@ -40,17 +44,43 @@ async fn round(core: &Core) -> Result<(), Fault> {
     if expired > 0 {
         tracing::warn!(tasks = expired, "tasks ended without a result");
     }
-    fade_trust(core).await
+    let fleet = core.store.hosts().await?;
+    for host in core.denied.replace(&fleet) {
+        core.shut_out(&host, "an operator or another controller did it");
+    }
+    fade_trust(core, &fleet).await?;
+    end_windows(core).await?;
+    core.policies.reload(&*core.store).await?;
+    if number.is_multiple_of(SWEEP_ROUNDS) {
+        core.store.sweep_boot_logs().await?;
+    }
+    Ok(())
 }
 
-async fn fade_trust(core: &Core) -> Result<(), Fault> {
-    let patience = core.settings.attest_interval * MISSED_ATTESTATIONS;
-    for host in core.store.hosts().await? {
+/// Policies whose time is over are retired, so that lists and dashboards say what holds.
+async fn end_windows(core: &Core) -> Result<(), Fault> {
+    for policy in core.store.policies().await? {
+        let (PolicyState::Staged { until, .. } | PolicyState::Retiring { until }) = policy.state else { continue };
+        if core.now() < until {
+            continue;
+        }
+        let object = format!("policy/{}@{}", policy.name, policy.version);
+        let details = json!({ "was": policy.state.as_str(), "until": until });
+        let audit = core.audit("policy.expire", object, "ok", &details);
+        core.store.set_policy_state(&policy.digest, &[policy.state.as_str()], PolicyState::Retired, &audit).await?;
+    }
+    Ok(())
+}
+
+async fn fade_trust(core: &Core, fleet: &[Host]) -> Result<(), Fault> {
+    let patience = core.settings.attest_interval * MISSED_FOR_STALE;
+    for host in fleet {
         let last = host.confirmed.as_ref().map_or(host.enrolled_at, |confirmed| confirmed.at);
         if host.trust != Trust::Trusted || core.now().since(last) < patience {
             continue;
         }
-        let reason = format!("no quote since {last}");
+        let lease = host.lease_until.map(|until| format!("; its lease ends at {until}")).unwrap_or_default();
+        let reason = format!("no quote since {last}{lease}");
         let audit = core.audit("host.stale", format!("host/{}", host.id), "ok", &json!({ "last": last }));
         if core.store.set_trust(&host.id, &[Trust::Trusted], Trust::Stale, &reason, &audit).await? {
             tracing::warn!(host.id = %host.id, %reason, "trust faded");

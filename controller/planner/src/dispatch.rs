@@ -68,7 +68,7 @@ fn start_hosts(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot
     let wave = plan.wave;
     for (host, target) in &mut plan.targets {
         let Some(wanted) = spec.targets.get(host).filter(|_| target.state.is_waiting()) else { continue };
-        let standing = match (obstacle(fleet.host(host)), baking) {
+        let standing = match (obstacle(fleet.host(host), now), baking) {
             _ if wanted.wave > wave => {
                 let name = spec.waves.get(wanted.wave).map_or("a later wave", String::as_str);
                 (TargetState::Pending, reason(Owner::Controller, format!("{name} has not begun")))
@@ -92,15 +92,22 @@ fn start_hosts(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot
 }
 
 /// The generation to start a host with, or what keeps it from being started.
-fn obstacle(facts: Option<&HostFacts>) -> Result<Generation, Standing> {
+fn obstacle(facts: Option<&HostFacts>, now: Timestamp) -> Result<Generation, Standing> {
     let deferred = |owner, text: String| Err((TargetState::Deferred, reason(owner, text)));
     let Some(facts) = facts else {
         return Err((TargetState::Skipped, reason(Owner::Nobody, "the host is no longer in the fleet")));
     };
     let host = &facts.host;
+    if host.awaits_approval {
+        return deferred(Owner::Operator, "its enrolment waits for approval".to_owned());
+    }
     if !host.trust.admits_work() {
         let why = if host.trust_reason.is_empty() { String::new() } else { format!(": {}", host.trust_reason) };
         return deferred(Owner::Operator, format!("its attestation is {}{why}", host.trust));
+    }
+    if !host.admits_work(now) {
+        let lapsed = host.lease_until.map_or_else(String::new, |until| format!(" since {until}"));
+        return deferred(Owner::Host, format!("it has no lease{lapsed}: a quote must pass first"));
     }
     if facts.contact == Contact::Silent {
         let since =

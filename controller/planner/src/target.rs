@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flota_model::host::Confirmed;
+use flota_model::host::{Confirmed, Trust};
 use flota_model::rollout::{Loss, Owner, Reason, TargetPlan, TargetSpec, TargetState};
 use flota_model::update::{DesiredState, Generation, UpdatePhase, UpdateReport};
 use flota_model::{RolloutId, Timestamp};
@@ -187,5 +187,14 @@ fn confirms(look: Look<'_>, generation: Option<Generation>) -> bool {
     let host = &look.facts.host;
     let wanted = Some(look.wanted.release.digest);
     let confirmed = |known: &Confirmed| known.running == wanted && known.generation >= generation;
-    host.trust.admits_work() && host.confirmed.as_ref().is_some_and(confirmed)
+    match host.trust {
+        // Nothing can confirm what a host without a TPM says; whoever let it in has taken its word.
+        Trust::Unattested => claims(look) && is_committed(look, generation),
+        trust => trust.admits_work() && host.confirmed.as_ref().is_some_and(confirmed),
+    }
+}
+
+fn is_committed(look: Look<'_>, generation: Option<Generation>) -> bool {
+    let report = look.facts.host.observed.as_ref();
+    report.is_some_and(|report| report.phase == UpdatePhase::Committed && report.generation >= generation)
 }

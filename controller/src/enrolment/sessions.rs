@@ -8,7 +8,9 @@ use std::time::Duration;
 use flota_model::{Timestamp, TokenId};
 use zeroize::Zeroizing;
 
-use super::CheckedKeys;
+use flota_store::Approval;
+
+use super::{CheckedKeys, Member};
 use crate::fault::{Code, Fault};
 
 /// Enrolments in progress at once: each holds a few kilobytes and lasts a minute at most.
@@ -22,7 +24,9 @@ const MAX_ADDRESSES: usize = 4096;
 
 /// What the first call established and the second one needs.
 pub(crate) struct Pending {
-    pub(crate) token: TokenId,
+    /// None: a known host comes back.
+    pub(crate) token: Option<TokenId>,
+    pub(crate) approval: Approval,
     pub(crate) keys: CheckedKeys,
     pub(crate) csr: Vec<u8>,
     pub(crate) secret: Zeroizing<[u8; 32]>,
@@ -30,10 +34,19 @@ pub(crate) struct Pending {
     pub(crate) expires_at: Timestamp,
 }
 
+/// An enrolment that succeeded, kept for as long as it could have lasted: its answer may have been lost.
+pub(crate) struct Answered {
+    /// Digest of the request and its connection.
+    pub(crate) request: [u8; 32],
+    pub(crate) member: Member,
+    pub(crate) expires_at: Timestamp,
+}
+
 /// All enrolments in progress.
 #[derive(Default)]
 pub struct EnrolmentSessions {
     pending: Mutex<HashMap<[u8; 16], Pending>>,
+    answered: Mutex<HashMap<[u8; 16], Answered>>,
     begins: Mutex<HashMap<IpAddr, (Timestamp, u32)>>,
 }
 
@@ -63,6 +76,24 @@ impl EnrolmentSessions {
         }
         pending.insert(id, session);
         Ok(())
+    }
+
+    /// The answer that this very request was given already.
+    pub(crate) fn answered(&self, id: &[u8], request: &[u8; 32], now: Timestamp) -> Option<Member> {
+        let id: [u8; 16] = id.try_into().ok()?;
+        let answered = lock(&self.answered);
+        let known = answered.get(&id).filter(|known| known.expires_at > now && known.request == *request);
+        known.map(|known| known.member.clone())
+    }
+
+    /// Keeps an answer.
+    pub(crate) fn remember(&self, id: &[u8], answer: Answered) {
+        let Ok(id) = id.try_into() else { return };
+        let mut answered = lock(&self.answered);
+        if answered.len() >= MAX_PENDING {
+            answered.clear();
+        }
+        answered.insert(id, answer);
     }
 
     /// Takes a session out, so that it can be tried once.

@@ -32,6 +32,9 @@ const RUNNERS: &[Role] = &[Role::Operator, Role::Approver, Role::Security, Role:
 const UPDATERS: &[Role] = &[Role::Operator, Role::Approver, Role::Admin];
 const GUARDS: &[Role] = &[Role::Operator, Role::Security, Role::Admin];
 const ADMINS: &[Role] = &[Role::Admin];
+const SECURITY: &[Role] = &[Role::Security, Role::Admin];
+const POLICY_AUTHORS: &[Role] = &[Role::Security, Role::Admin];
+const POLICY_APPROVERS: &[Role] = &[Role::Approver, Role::Security, Role::Admin];
 
 /// The table: every RPC of the Fleet listener. Gives none for what is not in it.
 pub fn admits(path: &str) -> Option<Admit> {
@@ -57,11 +60,24 @@ pub fn admits(path: &str) -> Option<Admit> {
         ("Releases", "Publish") => Admit::Operators(UPDATERS),
         ("Rollouts", "List" | "Show" | "Watch") => Admit::Operators(EVERYONE),
         ("Rollouts", "Create" | "Start" | "Pause" | "Resume" | "Abort" | "Rollback") => Admit::Operators(UPDATERS),
-        ("Attestation", "Challenge") => Admit::Operators(GUARDS),
+        ("Attestation", "Challenge" | "Quarantine") => Admit::Operators(GUARDS),
+        ("Attestation", "Clear") => Admit::Operators(SECURITY),
+        ("Hosts", "Decommission") => Admit::Operators(ADMINS),
+        ("Enrolments", "List") => Admit::Operators(EVERYONE),
+        ("Enrolments", "Approve" | "Deny") => Admit::Operators(POLICY_APPROVERS),
+        ("Policies", "List" | "Show" | "Diff" | "Observe" | "Explain") => Admit::Operators(EVERYONE),
+        ("Policies", "Propose") => Admit::Operators(POLICY_AUTHORS),
+        ("Policies", "Approve") => Admit::Operators(POLICY_APPROVERS),
+        ("Policies", "Stage" | "Activate" | "Retire" | "Rollback") => Admit::Operators(POLICY_AUTHORS),
+        ("Escalations", "List") => Admit::Operators(EVERYONE),
+        ("Escalations", "Resolve") => Admit::Operators(SECURITY),
         _ => return None,
     };
     Some(admit)
 }
+
+/// What a host may do before a person has let it in.
+const WAITING_ROOM: &str = "/flota.v1.AgentSession/Connect";
 
 /// Who calls; every service finds it in the request's extensions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -159,7 +175,7 @@ async fn authorize(core: &Core, peer: Option<&Peer>, path: &str) -> Result<Princ
         return Err(Fault::new(Code::UnknownCertificate, "the client certificate has expired on this connection")
             .fix("connect again with a new certificate"));
     }
-    let principal = identify(core, certificate).await?.ok_or_else(unknown)?;
+    let principal = identify(core, certificate, path).await?.ok_or_else(unknown)?;
     let admitted = match (admits(path), &principal) {
         (Some(Admit::Hosts | Admit::HostsAnd(_)), Principal::Host(_)) => true,
         (Some(Admit::Operators(roles) | Admit::HostsAnd(roles)), Principal::Operator { role, .. }) => {
@@ -176,10 +192,19 @@ async fn authorize(core: &Core, peer: Option<&Peer>, path: &str) -> Result<Princ
     Err(denial(&principal, &path))
 }
 
-async fn identify(core: &Core, certificate: &PeerCertificate) -> Result<Option<Principal>, Fault> {
+async fn identify(core: &Core, certificate: &PeerCertificate, path: &str) -> Result<Option<Principal>, Fault> {
     match &certificate.identity {
         Identity::Host(id) => {
+            if core.denied.contains(id) {
+                return Ok(None);
+            }
             let host = core.store.host(id).await?.filter(|host| host.trust.admits_connection());
+            // Until a person has let it in, a host may wait in a session, and nothing else.
+            if path != WAITING_ROOM && host.as_ref().is_some_and(|host| host.awaits_approval) {
+                return Err(
+                    Fault::new(Code::RoleMissing, "the host waits for approval").fix("flota enrolment approve HOST")
+                );
+            }
             Ok(host.map(|host| Principal::Host(host.id)))
         }
         Identity::Operator(name) => {

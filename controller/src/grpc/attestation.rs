@@ -11,10 +11,12 @@ use serde_json::json;
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
-use super::{access, select};
+use super::enrolments::host_action;
+use super::{access, hosts, select};
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::sessions::Command;
+use crate::standing;
 
 /// How long verdicts are waited for unless told otherwise: a hardware TPM quotes in about a second.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -45,6 +47,18 @@ impl Attestation for AttestationService {
         }
         let outcomes = join_all(hosts.iter().map(|host| challenge(core, host, timeout))).await;
         Ok(Response::new(v1::ChallengeResponse { outcomes }))
+    }
+
+    async fn quarantine(&self, request: Request<v1::HostActionRequest>) -> Result<Response<v1::Host>, Status> {
+        let (actor, host, reason) = host_action(&self.0, request).await?;
+        standing::quarantine(&self.0, &actor, &host, &reason).await?;
+        Ok(Response::new(hosts::shown(&self.0, &host.id).await?))
+    }
+
+    async fn clear(&self, request: Request<v1::HostActionRequest>) -> Result<Response<v1::Host>, Status> {
+        let (actor, host, reason) = host_action(&self.0, request).await?;
+        standing::clear(&self.0, &actor, &host, &reason).await?;
+        Ok(Response::new(hosts::shown(&self.0, &host.id).await?))
     }
 }
 

@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status};
 
 use super::access;
 use crate::core::Core;
-use crate::enrolment::{self, Proof, SESSION_SECONDS};
+use crate::enrolment::{self, Member, Proof, SESSION_SECONDS, SoftwareRequest};
 use crate::fault::{Code, Fault};
 
 /// Largest message of an enrolment, in bytes: certificates and structures of a TPM take a tenth of it.
@@ -27,12 +27,7 @@ impl Enrollment for EnrollmentService {
     async fn begin(&self, request: Request<v1::BeginRequest>) -> Result<Response<v1::BeginResponse>, Status> {
         let from = access::peer(&request)?.address;
         let begin = request.into_inner();
-        if begin.protocol != PROTOCOL {
-            let sentence = format!("this controller speaks enrolment protocol {PROTOCOL}, not {}", begin.protocol);
-            return Err(Fault::new(Code::BadRequest, sentence)
-                .fix("install an agent of the controller's version")
-                .into());
-        }
+        check_protocol(begin.protocol)?;
         let fields = BeginFields {
             token_id: &begin.token_id,
             ek_certificate: &begin.ek_certificate,
@@ -42,7 +37,7 @@ impl Enrollment for EnrollmentService {
             csr: &begin.csr,
             agent_version: &begin.agent_version,
         };
-        let challenge = enrolment::begin(&self.0, &fields, &begin.token_mac, from).await?;
+        let challenge = enrolment::begin(&self.0, &fields, &begin.ek_chain, &begin.token_mac, from).await?;
         Ok(Response::new(v1::BeginResponse {
             session_id: challenge.session_id.to_vec(),
             credential_blob: challenge.credential_blob,
@@ -68,12 +63,43 @@ impl Enrollment for EnrollmentService {
             },
         };
         let member = enrolment::finish(&self.0, &finish.session_id, &proof, &exporter).await?;
-        Ok(Response::new(v1::FinishResponse {
-            host_id: member.id.to_string(),
-            host_name: member.name.to_string(),
-            certificate: member.certificate,
-            fleet_ca: self.0.ca.certificate().to_vec(),
-        }))
+        Ok(Response::new(finish_response(&self.0, member)))
+    }
+
+    async fn enrol_software_key(
+        &self,
+        request: Request<v1::EnrolSoftwareKeyRequest>,
+    ) -> Result<Response<v1::FinishResponse>, Status> {
+        let peer = access::peer(&request)?;
+        let v1::EnrolSoftwareKeyRequest { protocol, token_id, token_mac, csr, agent_version } = request.into_inner();
+        check_protocol(protocol)?;
+        let request = SoftwareRequest {
+            token_id: &token_id,
+            token_mac: &token_mac,
+            csr: &csr,
+            agent_version: &agent_version,
+            exporter: &peer.exporter,
+        };
+        let member = enrolment::enrol_software_key(&self.0, &request, peer.address).await?;
+        Ok(Response::new(finish_response(&self.0, member)))
+    }
+}
+
+fn check_protocol(protocol: u32) -> Result<(), Fault> {
+    if protocol == PROTOCOL {
+        return Ok(());
+    }
+    let sentence = format!("this controller speaks enrolment protocol {PROTOCOL}, not {protocol}");
+    Err(Fault::new(Code::BadRequest, sentence).fix("install an agent of the controller's version"))
+}
+
+fn finish_response(core: &Core, member: Member) -> v1::FinishResponse {
+    v1::FinishResponse {
+        host_id: member.id.to_string(),
+        host_name: member.name.to_string(),
+        certificate: member.certificate,
+        fleet_ca: core.ca.certificate().to_vec(),
+        status: if member.awaits_approval { "pending_approval" } else { "enrolled" }.to_owned(),
     }
 }
 

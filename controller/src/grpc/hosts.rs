@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flota_attest::baseline::Baseline;
-use flota_model::Selector;
 use flota_model::host::Host;
+use flota_model::{HostId, Selector};
 use flota_proto::v1;
 use flota_proto::v1::hosts_server::Hosts;
 use futures_util::stream::FuturesUnordered;
@@ -14,10 +14,12 @@ use futures_util::{FutureExt, Stream};
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
+use super::enrolments::host_action;
 use super::{select, view};
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::sessions::Command;
+use crate::standing;
 
 /// Entries of each history that a host's page shows.
 const HISTORY: u32 = 20;
@@ -53,6 +55,12 @@ impl Hosts for HostsService {
         Ok(Response::new(detail(core, host).await?))
     }
 
+    async fn decommission(&self, request: Request<v1::HostActionRequest>) -> Result<Response<v1::Host>, Status> {
+        let (actor, host, reason) = host_action(&self.0, request).await?;
+        standing::decommission(&self.0, &actor, &host, &reason).await?;
+        Ok(Response::new(shown(&self.0, &host.id).await?))
+    }
+
     async fn ping(&self, request: Request<v1::PingRequest>) -> Result<Response<Replies>, Status> {
         let v1::PingRequest { selector, timeout_ms } = request.into_inner();
         let selection = select::Selection { selector: &selector, names: &[], all: selector.is_empty() };
@@ -81,6 +89,12 @@ fn monotonic() -> Instant {
     Instant::now()
 }
 
+/// A host as it is now.
+pub async fn shown(core: &Core, id: &HostId) -> Result<v1::Host, Fault> {
+    let host = core.store.host(id).await?.ok_or_else(|| Fault::not_found("host", id.as_str()))?;
+    Ok(view::host(&host, core.sessions.is_connected(id), &extras(core).await?))
+}
+
 /// Newest health and exports of all hosts.
 pub async fn extras(core: &Core) -> Result<view::Extras, Fault> {
     let health = core.store.health().await?;
@@ -95,6 +109,7 @@ async fn detail(core: &Core, host: &Host) -> Result<v1::HostDetail, Fault> {
     let extras = extras(core).await?;
     let (keys, certificate_expires_at) = core.store.host_keys(&host.id).await?.unzip();
     let measurements = core.store.measurements(&host.id).await?;
+    let boot_log = measurements.as_ref().and_then(|known| known.quoted_log);
     let pcrs = measurements.map(|known| pcr_states(&known.baseline_json, &known.quoted_json)).unwrap_or_default();
     let attestations = core.store.attestations(&host.id, HISTORY).await?;
     let events = core.store.audit(Some(&format!("host/{}", host.id)), None, HISTORY).await?;
@@ -118,6 +133,7 @@ async fn detail(core: &Core, host: &Host) -> Result<v1::HostDetail, Fault> {
         events: events.iter().map(view::audit).collect(),
         exports: exports.iter().map(view::export).collect(),
         health_report_json: report.unwrap_or_default(),
+        boot_log_sha256: boot_log.map(|digest| digest.to_string()).unwrap_or_default(),
     })
 }
 

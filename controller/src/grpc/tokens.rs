@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use flota_model::host::KeyStorage;
 use flota_model::{HostName, Labels, TokenId};
 use flota_proto::v1;
 use flota_proto::v1::tokens_server::Tokens;
 use flota_seal::binding;
-use flota_store::{NewToken, TokenKey};
+use flota_store::{Admits, Approval, NewToken, TokenKey};
 use serde_json::json;
 use tonic::{Request, Response, Status};
 
@@ -36,7 +37,12 @@ impl Tokens for TokensService {
     ) -> Result<Response<v1::CreateTokenResponse>, Status> {
         let core = &self.0;
         let actor = access::principal(&request)?.actor();
-        let v1::CreateTokenRequest { host_name, labels, ttl_seconds } = request.into_inner();
+        let v1::CreateTokenRequest { host_name, labels, ttl_seconds, approval, software_key } = request.into_inner();
+        if software_key && !core.settings.allow_software_keys {
+            return Err(Fault::new(Code::WrongState, "this controller admits hosts with a TPM only")
+                .fix("allow_software_keys = true in controller.toml")
+                .into());
+        }
         let host_name: Option<HostName> = match host_name.as_str() {
             "" => None,
             name => Some(name.parse().map_err(Fault::bad)?),
@@ -48,7 +54,10 @@ impl Tokens for TokensService {
             _ => return Err(Fault::new(Code::BadRequest, "a token lives 30 days at most").into()),
         };
         let (id, text) = new_token()?;
-        let (now, details) = (core.now(), json!({ "host": host_name, "labels": labels }));
+        let (now, details) = (
+            core.now(),
+            json!({ "host": host_name, "labels": labels, "approval": approval, "software_key": software_key }),
+        );
         let token = NewToken {
             id: id.clone(),
             key: TokenKey(*binding::token_key(&text)),
@@ -57,6 +66,10 @@ impl Tokens for TokensService {
             expires_at: now.plus(ttl),
             created_by: actor.clone(),
             created_at: now,
+            admits: Admits {
+                approval: if approval { Approval::Needed } else { Approval::NotNeeded },
+                key_storage: if software_key { KeyStorage::File } else { KeyStorage::Tpm },
+            },
         };
         let audit = core.audit_by(&actor, "token.create", format!("token/{id}"), "ok", &details);
         if !core.store.create_token(&token, &audit).await.map_err(Fault::from)? {

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use flota_model::Timestamp;
 use flota_model::audit::AuditRow;
-use flota_model::host::Host;
+use flota_model::host::{Host, KeyStorage};
 use flota_model::release::Release;
 use flota_model::rollout::{RolloutPlan, RolloutState, TargetState};
 use flota_model::task::{Export, HostHealth, Task};
 use flota_model::update::{Generation, Goal};
 use flota_proto::v1;
-use flota_store::{RolloutRecord, TokenRecord, TokenState};
+use flota_store::{Approval, RolloutRecord, TokenRecord, TokenState};
 
 /// A time, or nothing.
 pub fn time(at: Option<Timestamp>) -> String {
@@ -65,6 +65,12 @@ pub fn host(host: &Host, connected: bool, extras: &Extras) -> v1::Host {
         last_export_at: time(extras.exports.get(host.id.as_str()).map(|export| export.at)),
         attested_at: time(host.confirmed.as_ref().map(|confirmed| confirmed.at)),
         agent_version: host.agent_version.clone(),
+        lease_until: time(host.lease_until),
+        key_storage: host.key_storage.as_str().to_owned(),
+        awaits_approval: host.awaits_approval,
+        policy: host.policy.clone(),
+        oem_evidence: host.oem.evidence.clone(),
+        oem_licence: host.oem.licence.clone(),
     }
 }
 
@@ -85,6 +91,8 @@ pub fn token(token: &TokenRecord) -> v1::Token {
         expires_at: token.expires_at.to_string(),
         created_by: token.created_by.clone(),
         used_by: text(token.used_by.as_ref()),
+        approval: token.admits.approval == Approval::Needed,
+        software_key: token.admits.key_storage == KeyStorage::File,
     }
 }
 

@@ -91,8 +91,8 @@ const EXCLUSIVE: &[(&str, &[&str])] = &[
     ("tss-esapi", &["flota-tpm"]),
     // SQL stays behind the use-cases of flota-store
     ("sqlx", &["flota-store-sqlite"]),
-    // exchanges are asked by the health checks alone
-    ("reqwest", &["flota-procedures"]),
+    // exchanges are asked by the health checks alone, the webhook by the controller
+    ("reqwest", &["flota-controller", "flota-procedures"]),
     // a program that listens with axum is a test's
     ("axum", &["flota-exchange-sim"]),
 ];

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use flota_model::host::{Confirmed, Host, Trust};
+use flota_model::host::{Confirmed, Host, KeyStorage, OemStanding, Trust};
 use flota_model::release::ReleaseRef;
 use flota_model::rollout::{
     IntentVerb, PlanId, RolloutIntent, RolloutPlan, RolloutSpec, RolloutState, TargetSpec, TargetState,
@@ -209,6 +209,11 @@ fn facts(index: usize, id: HostId) -> HostFacts {
         confirmed: None,
         desired: None,
         enrolled_at: Timestamp::from_micros(0),
+        lease_until: Some(Timestamp::from_micros(i64::MAX)),
+        key_storage: KeyStorage::Tpm,
+        awaits_approval: false,
+        policy: String::new(),
+        oem: OemStanding::default(),
     };
     HostFacts { host, contact: Contact::Connected }
 }

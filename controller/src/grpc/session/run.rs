@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand::{SecureRandom, SystemRandom};
-use flota_model::update::{Generation, UpdatePhase, UpdateReport};
+use flota_model::host::KeyStorage;
+use flota_model::update::{Generation, Goal, UpdatePhase, UpdateReport};
 use flota_model::{Digest, HostId, TaskId};
 use flota_proto::v1;
 use flota_proto::v1::agent_message::Body as Up;
@@ -15,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 use tonic::{Status, Streaming};
 
 use super::outcome;
+use crate::attestation::subject::Subject;
 use crate::attestation::{self, Binding, Evidence, Outcome};
 use crate::core::Core;
 use crate::fault::{Code, Fault};
@@ -40,6 +42,8 @@ pub(super) struct Session {
     registration: Registration,
     sent_generation: Option<Generation>,
     pings: HashMap<String, oneshot::Sender<()>>,
+    /// None: the host has no TPM, or a person has not let it in yet. Then it is not challenged.
+    subject: Option<Subject>,
     challenge: Option<Challenge>,
     /// The host committed a release while a challenge was open: one more is due, over the new state.
     challenge_again: bool,
@@ -94,6 +98,7 @@ impl Session {
             registration,
             sent_generation: None,
             pings: HashMap::new(),
+            subject: None,
             challenge: None,
             challenge_again: false,
             verdict_waiters: Vec::new(),
@@ -127,6 +132,9 @@ impl Session {
             let timer = self.next_timer().min(heard + patience);
             let step = tokio::select! {
                 message = up.message() => match message {
+                    Ok(Some(_)) if self.core.denied.contains(&self.host) => {
+                        Err(Fault::new(Code::UnknownCertificate, "the host is shut out of the fleet").into())
+                    }
                     Ok(Some(v1::AgentMessage { body: Some(body) })) => {
                         heard = Instant::now();
                         self.core.sessions.note_seen(&self.host, self.core.now());
@@ -162,17 +170,19 @@ impl Session {
         let version: String = hello.agent_version.chars().take(60).collect();
         self.core.store.connected(&self.host, &version, self.core.now()).await.map_err(Fault::from)?;
         tracing::info!(host.id = %self.host, agent.version = %version, "session began");
-        let name = self.core.store.host(&self.host).await.map_err(Fault::from)?.map(|host| host.name.to_string());
+        let unknown = || Fault::new(Code::UnknownCertificate, "the host is not in the fleet");
+        let host = self.core.store.host(&self.host).await.map_err(Fault::from)?.ok_or_else(unknown)?;
+        self.subject = if host.awaits_approval { None } else { Subject::load(&self.core, &host).await? };
         self.send(Down::Welcome(v1::Welcome {
             heartbeat_seconds: u32::try_from(self.core.settings.heartbeat.as_secs()).unwrap_or(u32::MAX),
-            host_name: name.unwrap_or_default(),
+            host_name: host.name.to_string(),
         }))?;
         if let Some(observed) = hello.observed {
             self.report(observed).await?;
         }
         self.look().await?;
         self.core.fleet_changed.notify_one();
-        if self.challenge.is_none() { self.send_challenge() } else { Ok(()) }
+        self.challenge_if_free()
     }
 
     async fn receive(&mut self, body: Up) -> Result<(), End> {
@@ -217,7 +227,7 @@ impl Session {
             }
             Command::Attest { verdict } => {
                 self.verdict_waiters.push(verdict);
-                if self.challenge.is_some() { Ok(()) } else { self.send_challenge() }
+                self.challenge_if_free()
             }
             Command::Close { reason } => Err(Fault::new(Code::WrongState, reason).into()),
         }
@@ -229,7 +239,20 @@ impl Session {
         let Some(host) = host.filter(|host| host.trust.admits_connection()) else {
             return Err(Fault::new(Code::UnknownCertificate, "the host was shut out of the fleet").into());
         };
-        if let Some(desired) = host.desired.filter(|desired| Some(desired.generation) > self.sent_generation) {
+        if host.awaits_approval {
+            return Ok(());
+        }
+        if let Some(subject) = &mut self.subject {
+            subject.refresh(&host);
+        } else if host.key_storage == KeyStorage::Tpm {
+            // A person has just let it in.
+            self.subject = Subject::load(&self.core, &host).await?;
+            self.challenge_if_free()?;
+        }
+        // To stay is no work: it may be said to any host. Anything else needs a lease.
+        let leased = host.admits_work(self.core.now());
+        let desired = host.desired.filter(|desired| leased || desired.goal == Goal::Stay);
+        if let Some(desired) = desired.filter(|desired| Some(desired.generation) > self.sent_generation) {
             self.sent_generation = Some(desired.generation);
             self.send(Down::Desired(v1::DesiredState::from(&desired)))?;
         }
@@ -259,12 +282,17 @@ impl Session {
         if report.phase == UpdatePhase::Committed {
             // What the host says becomes true when a quote confirms it: ask at once.
             match self.challenge {
-                None => self.send_challenge()?,
+                None => self.challenge_if_free()?,
                 Some(_) => self.challenge_again = true,
             }
         }
         self.core.fleet_changed.notify_one();
         Ok(())
+    }
+
+    /// Asks for a quote, unless one is asked for already or the host cannot make one.
+    fn challenge_if_free(&mut self) -> Result<(), End> {
+        if self.challenge.is_some() || self.subject.is_none() { Ok(()) } else { self.send_challenge() }
     }
 
     fn send_challenge(&mut self) -> Result<(), End> {
@@ -279,6 +307,7 @@ impl Session {
             nonce: nonce.to_vec(),
             pcrs: self.core.selection.indices().map(u32::from).collect(),
             ttl_seconds: u32::try_from(CHALLENGE_TTL.as_secs()).unwrap_or(u32::MAX),
+            known_boot_log: self.subject.as_ref().map(Subject::known_log).unwrap_or_default(),
         }))
     }
 
@@ -289,6 +318,9 @@ impl Session {
             tracing::warn!(host.id = %self.host, "evidence for no open challenge was ignored");
             return Ok(());
         };
+        let Some(subject) = &mut self.subject else { return Ok(()) };
+        let leased = |subject: &Subject, now| subject.lease_until.is_some_and(|until| until > now);
+        let worked = leased(subject, self.core.now());
         let outcome = if message.failure.is_empty() {
             let certificate = self.peer.certificate.as_ref().map(|certificate| certificate.digest);
             let certificate: Digest =
@@ -305,21 +337,36 @@ impl Session {
                 attest: message.attest,
                 signature: message.signature,
                 claims: message.claims,
+                boot_log: message.boot_log,
             };
-            attestation::judge(&self.core, &binding, &evidence).await?
+            attestation::judge(&self.core, subject, &binding, &evidence).await?
         } else {
             let why: String = message.failure.chars().take(500).collect();
-            attestation::inconclusive(&self.core, &self.host, &why).await?
+            attestation::inconclusive(&self.core, subject, &why).await?
         };
-        self.next_attestation = Instant::now() + self.pause_after(&outcome);
+        let pause = self.pause_after(&outcome);
+        self.next_attestation = Instant::now() + pause;
         self.send(Down::Verdict(v1::Verdict {
             challenge_id: challenge.id,
             verdict: outcome.verdict.as_str().to_owned(),
             reasons: outcome.reasons.clone(),
+            trust: outcome.trust.to_string(),
+            lease_until: outcome.lease_until.map(|until| until.to_string()).unwrap_or_default(),
+            next_after_seconds: u32::try_from(pause.as_secs()).unwrap_or(u32::MAX),
         }))?;
         for waiter in self.verdict_waiters.drain(..) {
             // The operator may have stopped waiting.
             let _gone = waiter.send(outcome.clone());
+        }
+        if !outcome.trust.admits_connection() {
+            let sentence = "the host is shut out of the fleet: its evidence is not genuine";
+            return Err(Fault::new(Code::UnknownCertificate, sentence)
+                .fix("flota attest clear, then a fresh quote")
+                .into());
+        }
+        // A lease has begun: there may be work that waited for it.
+        if !worked && outcome.lease_until.is_some() {
+            self.look().await?;
         }
         if std::mem::take(&mut self.challenge_again) { self.send_challenge() } else { Ok(()) }
     }
@@ -342,7 +389,11 @@ impl Session {
         if Instant::now() < self.next_timer() {
             return Ok(());
         }
-        self.send_challenge()
+        if self.subject.is_some() {
+            return self.send_challenge();
+        }
+        self.next_attestation = Instant::now() + self.core.settings.attest_interval;
+        Ok(())
     }
 
     /// A new certificate for the same TLS key, to a host whose attestation is good.

@@ -1,0 +1,224 @@
+//! What evidence shows. Everything that the verdict depends on comes in; nothing is read or written here.
+
+use flota_attest::baseline::{Baseline, PcrDrift};
+use flota_attest::event_log::EventLog;
+use flota_attest::quote::{ClockState, QuoteEvidence, QuoteExpectation, QuoteFacts, Verdict, verify_quote};
+use flota_attest::selection::Selection;
+use flota_model::host::{Confirmed, OemStanding};
+use flota_model::update::Generation;
+use flota_model::{Digest, Timestamp};
+use flota_seal::binding::QuoteFields;
+use flota_store::{BootLog, HostMeasurements};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::subject::Subject;
+use super::{Binding, Evidence};
+use crate::policies::Policies;
+
+/// How much faster than the controller's clock a TPM's may run, in thousandths. The specification allows a TPM 15 %
+/// (Part 1, section 36.2); what is faster than that is the clock of another machine or of another boot.
+const CLOCK_TOLERANCE_PER_MILLE: u64 = 150;
+/// Milliseconds of grace on top: the time that a quote and its way here may take.
+const CLOCK_GRACE_MS: u64 = 10_000;
+
+/// What evidence shows.
+pub(super) enum Finding {
+    /// Genuine; `misses` is empty when everything is as it must be.
+    Genuine(Box<Genuine>),
+    /// Not genuine.
+    Broken { reasons: Vec<String> },
+    /// Too soon to tell.
+    Retry { reason: String },
+}
+
+/// What a genuine quote establishes.
+pub(super) struct Genuine {
+    /// What is not as it must be, a stable code and a sentence each.
+    pub(super) misses: Vec<String>,
+    pub(super) confirmed: Confirmed,
+    pub(super) measurements: HostMeasurements,
+    pub(super) oem: OemStanding,
+    /// Name and version of the policy that the host was held to; empty: its own first quote.
+    pub(super) policy: String,
+    /// New, and so to be stored.
+    pub(super) boot_log: Option<(BootLog, EventLog)>,
+    /// For the audit log.
+    pub(super) notes: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Claims as the agent writes them. Bound by the quote's qualifying data, so the TPM vouches for who said them and when.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Claims {
+    generation: Option<Generation>,
+    running: Option<Digest>,
+    #[serde(rename = "phase")]
+    _phase: String,
+    #[serde(default)]
+    oem: OemStanding,
+}
+
+pub(super) fn assess(
+    subject: &Subject,
+    binding: &Binding<'_>,
+    evidence: &Evidence,
+    selection: Selection,
+    policies: &Policies,
+    policy_required: bool,
+    now: Timestamp,
+) -> Finding {
+    let expectation = QuoteExpectation {
+        ak: &subject.ak,
+        ak_qualified_name: &subject.ak_name,
+        qualifying_data: qualifying(binding, &evidence.claims),
+        selection,
+        last: subject.clock,
+    };
+    let quote =
+        QuoteEvidence { attest: &evidence.attest, signature: &evidence.signature, pcr_values: &evidence.pcr_values };
+    match verify_quote(&quote, &expectation) {
+        Verdict::Fail(reasons) => {
+            Finding::Broken { reasons: reasons.iter().map(|reason| format!("{}: {reason}", reason.code())).collect() }
+        }
+        Verdict::Retry(reason) => Finding::Retry { reason: format!("{}: {reason}", reason.code()) },
+        Verdict::Pass(facts) => genuine(subject, evidence, selection, policies, policy_required, &facts, now),
+    }
+}
+
+fn qualifying(binding: &Binding<'_>, claims: &[u8]) -> [u8; 32] {
+    let Binding { host, challenge_id, nonce, certificate_sha256, exporter } = *binding;
+    QuoteFields { nonce, challenge_id, host_id: host.as_str(), certificate_sha256, exporter, claims }.qualifying()
+}
+
+fn genuine(
+    subject: &Subject,
+    evidence: &Evidence,
+    selection: Selection,
+    policies: &Policies,
+    policy_required: bool,
+    facts: &QuoteFacts,
+    now: Timestamp,
+) -> Finding {
+    let broken = |reason: String| Finding::Broken { reasons: vec![reason] };
+    let Ok(claims) = serde_json::from_slice::<Claims>(&evidence.claims) else {
+        return broken("claims: the host's claims cannot be read".into());
+    };
+    if let Some(ahead) = clock_ahead(subject, facts, now) {
+        return broken(format!(
+            "clock_rate: the TPM's clock ran {ahead} ms ahead of the time that passed: two TPMs with one key, or one that was restored"
+        ));
+    }
+    let Ok(quoted) = Baseline::new(selection.bank(), facts.pcrs.clone()) else {
+        return broken("pcrs: the quote covers none".into());
+    };
+    let mut misses = oem_misses(&claims.oem);
+    let mut notes = notes(facts);
+    let sent = sent_log(&evidence.boot_log, &mut misses, &mut notes);
+    let log = sent.as_ref().map(|(_, log)| log).or(subject.log.as_ref().map(|(_, log)| log));
+    if let Some(log) = log {
+        misses.extend(log.check(&facts.pcrs).iter().map(|found| format!("{}: {found}", found.code())));
+    }
+    let held = policies.judge(&subject.name, &subject.labels, facts, log, now);
+    let policy = match held {
+        Some(held) => {
+            misses.extend(held.misses);
+            held.name
+        }
+        None if policy_required => {
+            misses.push("no_policy: no active policy applies to this host (flota policy list)".into());
+            String::new()
+        }
+        None => {
+            let drifts = subject.baseline.as_ref().map(|baseline| baseline.compare(facts)).unwrap_or_default();
+            misses.extend(drifts.iter().map(drift_reason));
+            String::new()
+        }
+    };
+    let quoted_log = log_digest(sent.as_ref(), subject);
+    Finding::Genuine(Box::new(Genuine {
+        misses,
+        confirmed: Confirmed { running: claims.running, generation: claims.generation, at: now },
+        measurements: HostMeasurements {
+            baseline_json: json!(subject.baseline.as_ref().unwrap_or(&quoted)).to_string(),
+            clock_json: json!(facts.clock_state()).to_string(),
+            quoted_json: json!(quoted).to_string(),
+            baseline_log: if subject.baseline.is_some() { subject.baseline_log.or(quoted_log) } else { quoted_log },
+            quoted_log,
+        },
+        oem: claims.oem,
+        policy,
+        boot_log: sent,
+        notes,
+    }))
+}
+
+fn log_digest(sent: Option<&(BootLog, EventLog)>, subject: &Subject) -> Option<Digest> {
+    sent.map(|(log, _)| log.digest).or(subject.log.as_ref().map(|(digest, _)| *digest))
+}
+
+fn sent_log(
+    bytes: &[u8],
+    misses: &mut Vec<String>,
+    notes: &mut serde_json::Map<String, serde_json::Value>,
+) -> Option<(BootLog, EventLog)> {
+    if bytes.is_empty() {
+        return None;
+    }
+    match EventLog::parse(bytes) {
+        Ok(log) => Some((BootLog { digest: Digest::of(bytes), bytes: bytes.to_vec() }, log)),
+        Err(error) => {
+            // Firmware writes bad logs. What it is worth is the policy's question: one that needs the log misses it.
+            notes.insert("boot_log".into(), json!(error.to_string()));
+            misses.push(format!("{}: {error}", error.code()));
+            None
+        }
+    }
+}
+
+fn oem_misses(oem: &OemStanding) -> Vec<String> {
+    let miss = |what: &str, status: &str| {
+        let known = OemStanding::STATUSES.contains(&status);
+        match status {
+            "" | "ok" => None,
+            _ if !known => Some(format!("oem_{what}: the host reports a status that does not exist")),
+            _ => Some(format!("oem_{what}: the host's {what} is {status} (manual, section 3)")),
+        }
+    };
+    [miss("evidence", &oem.evidence), miss("licence", &oem.licence)].into_iter().flatten().collect()
+}
+
+fn notes(facts: &QuoteFacts) -> serde_json::Map<String, serde_json::Value> {
+    let mut notes = serde_json::Map::new();
+    if facts.rebooted {
+        notes.insert("rebooted".into(), json!(true));
+    }
+    if facts.unseen_reboots > 0 {
+        notes.insert("unseen_reboots".into(), json!(facts.unseen_reboots));
+    }
+    if facts.firmware_changed {
+        notes.insert("firmware_changed".into(), json!(facts.firmware));
+    }
+    notes
+}
+
+/// By how many milliseconds the TPM's clock is ahead of what can have passed since the last quote of this boot. None: it
+/// is not. A clock that is behind was suspended, which is no crime.
+fn clock_ahead(subject: &Subject, facts: &QuoteFacts, now: Timestamp) -> Option<u64> {
+    let ClockState { clock, reset_count, .. } = subject.clock?;
+    if facts.reset_count != reset_count {
+        return None;
+    }
+    let passed = u64::try_from(now.since(subject.clock_at?).as_millis()).unwrap_or(u64::MAX);
+    let allowed = passed.saturating_add(passed / 1000 * CLOCK_TOLERANCE_PER_MILLE).saturating_add(CLOCK_GRACE_MS);
+    facts.clock.saturating_sub(clock).checked_sub(allowed).filter(|ahead| *ahead > 0)
+}
+
+fn drift_reason(drift: &PcrDrift) -> String {
+    // A beginning tells values apart; the whole ones are on the host's page.
+    let show = |value: Option<[u8; 32]>| match value {
+        None => "not there".to_owned(),
+        Some(value) => Digest::from_bytes(value).short(),
+    };
+    format!("pcr_drift: PCR {} is {}…, the baseline has {}…", drift.index, show(drift.actual), show(drift.expected))
+}
