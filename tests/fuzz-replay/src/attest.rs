@@ -1,8 +1,11 @@
-//! Structures that a TPM, or whoever pretends to be one, sends to the controller.
+//! Structures that a TPM, or whoever pretends to be one, sends to the controller; and the policies over them.
 
 use flota_attest::attest::{Attest, Attested};
 use flota_attest::ek_chain::{TrustRoots, verify_ek_certificate};
+use flota_attest::event_log::{DataStanding, EventLog, MAX_EVENTS, MAX_FINDINGS, describe, first_difference};
+use flota_attest::policy::{Policy, diff};
 use flota_attest::public::{MAX_PUBLIC_BYTES, Public};
+use flota_attest::selection::Selection;
 use flota_attest::signature::verify;
 
 use crate::{Reach, fixed};
@@ -71,5 +74,41 @@ pub(crate) fn ek_certificate(input: &[u8]) -> Reach {
     };
     let spki = certificate.spki_der;
     assert!(!spki.is_empty() && input.windows(spki.len()).any(|window| window == spki));
+    Reach::Accepted
+}
+
+/// A log replays to its own values and differs from itself nowhere; data that was altered is not handed out, and no
+/// description acts on a terminal.
+pub(crate) fn event_log(input: &[u8]) -> Reach {
+    let Ok(log) = EventLog::parse(input) else { return Reach::Refused };
+    assert!(log.events().len() <= MAX_EVENTS as usize);
+    let replayed = log.replay();
+    for (pcr, value) in &replayed {
+        assert_eq!(log.replayed(*pcr), *value);
+        assert!(first_difference(&log, &log, *pcr).is_none());
+    }
+    assert!(log.extended_later(&replayed).is_empty());
+    let findings = log.check(&replayed);
+    assert!(findings.len() <= MAX_FINDINGS && findings.iter().all(|finding| finding.code() != "log_replay"));
+    for event in log.events() {
+        let shown = describe(event);
+        assert!(shown.chars().count() < 300 && !shown.chars().any(char::is_control));
+        let altered = event.standing() == DataStanding::Altered;
+        assert!(!altered || (event.measured_data().is_none() && !findings.is_empty()));
+    }
+    let _ = log.secure_boot();
+    Reach::Accepted
+}
+
+/// A policy has one canonical form, comes back from it, and fits exactly the PCRs that it names.
+pub(crate) fn policy(input: &[u8]) -> Reach {
+    let Ok(policy) = Policy::parse(input) else { return Reach::Refused };
+    let canonical = policy.to_canonical_json();
+    let again = Policy::parse(canonical.as_bytes()).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(again, policy);
+    assert_eq!((again.digest(), again.to_canonical_json()), (policy.digest(), canonical));
+    assert!(diff(&policy, &again).is_empty());
+    let named = Selection::new(policy.bank(), policy.pcrs().keys().copied()).unwrap_or_else(|error| panic!("{error}"));
+    assert!(policy.check_selection(&named).is_ok());
     Reach::Accepted
 }

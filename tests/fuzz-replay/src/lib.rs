@@ -43,6 +43,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "agent_settings", run: agent::settings },
     Target { name: "attest_attest", run: attest::attest },
     Target { name: "attest_ek_certificate", run: attest::ek_certificate },
+    Target { name: "attest_event_log", run: attest::event_log },
+    Target { name: "attest_policy", run: attest::policy },
     Target { name: "attest_public", run: attest::public },
     Target { name: "attest_signature", run: attest::signature },
     Target { name: "bundle_verify", run: procedures::bundle_verify },
