@@ -4,6 +4,8 @@
 
 #[path = "enrolment_cases/keys.rs"]
 mod keys;
+#[path = "enrolment_cases/kinds.rs"]
+mod kinds;
 #[path = "enrolment_cases/sessions.rs"]
 mod sessions;
 #[path = "enrolment_cases/tokens.rs"]
