@@ -12,8 +12,8 @@ mod traits;
 
 pub use error::StoreError;
 pub use records::{
-    AddPolicy, Admits, Approval, ApprovePolicy, AttestationRecord, BootLog, Delivery, EnrolOutcome, Enrolment,
-    EscalationRecord, FinishedTask, HostKeys, HostMeasurements, Lease, NewEscalation, NewPolicy, NewToken,
+    ATTESTATIONS_KEPT, AddPolicy, Admits, Approval, ApprovePolicy, AttestationRecord, BootLog, Delivery, EnrolOutcome,
+    Enrolment, EscalationRecord, FinishedTask, HostKeys, HostMeasurements, Lease, NewEscalation, NewPolicy, NewToken,
     OperatorRecord, PolicyRecord, PolicyState, Previous, Publish, Resolution, RolloutRecord, SetDesired, SetPlan,
     TaskResultOutcome, TokenKey, TokenRecord, TokenState, VerdictRecord,
 };

@@ -8,7 +8,7 @@ mod policy;
 mod rollout;
 mod task;
 
-pub use attestation::{AttestationRecord, BootLog, HostMeasurements, Lease, VerdictRecord};
+pub use attestation::{ATTESTATIONS_KEPT, AttestationRecord, BootLog, HostMeasurements, Lease, VerdictRecord};
 pub use enrolment::{Admits, Approval, EnrolOutcome, Enrolment, HostKeys, NewToken, TokenKey, TokenRecord, TokenState};
 pub use escalation::{Delivery, EscalationRecord, NewEscalation, Resolution};
 pub use operator::OperatorRecord;

@@ -71,10 +71,14 @@ pub trait EnrolmentStore: Send + Sync {
     /// Withdraws an open token. False: it was not open.
     async fn revoke_token(&self, id: &TokenId, audit: &AuditEntry) -> Result<bool, StoreError>;
 
-    /// Consumes the token and enters the host, in one transaction. The name is the token's, else the host's id.
-    /// Trust becomes `Pending`, or `Unattested` with a software key; the lease ends. A token that asks for approval makes
-    /// the host await it; a host that comes back without a token keeps its standing. A renewal also forgets what the host said and what was confirmed of it, since a machine
-    /// installed anew counts its reports from one; it lifts no quarantine.
+    /// Consumes the token and enters the host, in one transaction. The name is the token's, else the host's id. Trust
+    /// becomes `Pending`, or `Unattested` with a software key; the lease ends. A token that asks for approval makes the
+    /// host await it. A renewal also forgets what the host said and what was confirmed of it, since a machine installed
+    /// anew counts its reports from one; it lifts no quarantine.
+    ///
+    /// Without a token a known host comes back with new keys of the same TPM. It keeps its standing and what it is
+    /// measured against (an empty document leaves the stored one and its log as they are), but its lease ends, and
+    /// `Trusted` becomes `Stale`: it must pass a quote again.
     async fn enrol(&self, enrolment: &Enrolment, audit: &AuditEntry) -> Result<EnrolOutcome, StoreError>;
 
     /// A person lets a host in that awaited it. False: no such host, or it awaits nothing.
@@ -129,7 +133,11 @@ pub trait AttestationStore: Send + Sync {
 
     /// Stores verdicts, each with all its consequences and its audit entries in their order, in one transaction: the disk
     /// is waited for once for all of them. Trust and lease are not taken over by a host that was quarantined or retired
-    /// meanwhile. Of a host that is not there: nothing, its entries included.
+    /// meanwhile. Of a host that is not there: nothing, its entries included. The newest [`ATTESTATIONS_KEPT`] of a host
+    /// are kept. [`StoreError::Rejected`]: one of them cannot be stored, and so none was; the caller may try them one by
+    /// one.
+    ///
+    /// [`ATTESTATIONS_KEPT`]: crate::ATTESTATIONS_KEPT
     async fn record_verdicts(&self, verdicts: &[(VerdictRecord, Vec<AuditEntry>)]) -> Result<(), StoreError>;
 
     /// A stored boot log.
@@ -170,7 +178,8 @@ pub trait PolicyStore: Send + Sync {
         audit: &AuditEntry,
     ) -> Result<ApprovePolicy, StoreError>;
 
-    /// Changes the state of a policy to anything but `Active`. False: its state's word is not among those of `from`.
+    /// Changes the state of a policy to anything but `Active` (that is [`StoreError::Rejected`]). False: its state's word
+    /// is not among those of `from`.
     async fn set_policy_state(
         &self,
         digest: &Digest,
@@ -199,10 +208,10 @@ pub trait EscalationStore: Send + Sync {
     /// Escalations, newest first: the open ones, or the newest of all.
     async fn escalations(&self, which: Which, limit: u32) -> Result<Vec<EscalationRecord>, StoreError>;
 
-    /// Those whose delivery is due at `now`, oldest first.
+    /// Those whose delivery is due at `now`, oldest first; also those that were resolved meanwhile.
     async fn undelivered(&self, now: Timestamp, limit: u32) -> Result<Vec<EscalationRecord>, StoreError>;
 
-    /// Notes what became of a delivery.
+    /// Notes what became of a delivery; not audited. Of one that is not there: nothing.
     async fn note_delivery(&self, id: &str, delivery: &Delivery) -> Result<(), StoreError>;
 
     /// Ends one. False: it is not open, or not there.

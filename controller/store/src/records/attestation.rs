@@ -5,6 +5,10 @@ use flota_model::{Digest, HostId, Timestamp};
 
 use super::escalation::NewEscalation;
 
+/// Verdicts of a host that are kept, the newest: enough to see how a failure began, and a bound on what thousands of hosts
+/// that are asked every few minutes for years leave behind. The audit log forgets nothing.
+pub const ATTESTATIONS_KEPT: u32 = 200;
+
 /// Outcome of one attestation, to be stored with its consequences.
 pub struct VerdictRecord {
     /// Whose.

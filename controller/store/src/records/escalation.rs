@@ -14,7 +14,7 @@ pub struct NewEscalation {
 /// An escalation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EscalationRecord {
-    /// UUID v7.
+    /// Made of its host, its kind and the microsecond it was opened at.
     pub id: String,
     /// See [`NewEscalation`].
     pub kind: String,
