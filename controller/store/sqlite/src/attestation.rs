@@ -1,10 +1,14 @@
 //! Verdicts and what they are based on.
 
+mod verdict;
+
 use async_trait::async_trait;
 use flota_model::audit::AuditEntry;
-use flota_model::host::{Confirmed, Trust, VerdictKind};
-use flota_model::{HostId, Timestamp};
-use flota_store::{AttestationRecord, AttestationStore, HostMeasurements, StoreError, VerdictRecord};
+use flota_model::host::{Trust, VerdictKind};
+use flota_model::{Digest, HostId, Timestamp};
+use flota_store::{AttestationRecord, AttestationStore, BootLog, HostMeasurements, StoreError, VerdictRecord};
+use sqlx::Sqlite;
+use sqlx::query_builder::Separated;
 
 use crate::SqliteStore;
 use crate::audit::append;
@@ -14,38 +18,33 @@ use crate::transaction::Writing;
 #[async_trait]
 impl AttestationStore for SqliteStore {
     async fn measurements(&self, id: &HostId) -> Result<Option<HostMeasurements>, StoreError> {
-        let query = sqlx::query_as::<_, (String, String, String)>(
-            "select baseline, clock, quoted from host_measurements where host = $1",
+        let query = sqlx::query_as::<_, MeasurementsRow>(
+            "select host, baseline, clock, quoted, baseline_log, quoted_log from host_measurements where host = $1",
         );
         let row = self.read("reading a host's measurements").find(query.bind(id.as_str())).await?;
-        Ok(row.map(|(baseline_json, clock_json, quoted_json)| HostMeasurements {
-            baseline_json,
-            clock_json,
-            quoted_json,
-        }))
+        row.map(HostMeasurements::try_from).transpose()
     }
 
-    async fn record_verdict(&self, verdict: &VerdictRecord, audit: &AuditEntry) -> Result<(), StoreError> {
-        let VerdictRecord { host, at, verdict, reasons, trust, confirmed, measurements } = verdict;
-        let host = host.as_str();
-        let mut writing = self.write("storing a verdict").await?;
-        let reasons = writing.json(reasons)?;
-        let insert = sqlx::query("insert into attestations (host, at, verdict, reasons) values ($1, $2, $3, $4)");
-        writing.run(insert.bind(host).bind(at.as_micros()).bind(verdict.as_str()).bind(reasons)).await?;
-        if let Some((trust, reason)) = trust {
-            // An operator may have shut the host out while its quote was checked; no verdict takes that back.
-            let update = "update hosts set trust = $2, trust_reason = $3 \
-                          where id = $1 and trust not in ('quarantined', 'retired')";
-            writing.run(sqlx::query(update).bind(host).bind(trust.as_str()).bind(reason)).await?;
-        }
-        if let Some(confirmed) = confirmed {
-            put_confirmed(&mut writing, host, confirmed).await?;
-        }
-        if let Some(measurements) = measurements {
-            put_measurements(&mut writing, host, measurements).await?;
-        }
-        append(&mut writing, audit).await?;
+    async fn record_verdicts(&self, verdicts: &[(VerdictRecord, Vec<AuditEntry>)]) -> Result<(), StoreError> {
+        let mut writing = self.write("storing verdicts").await?;
+        verdict::put(&mut writing, verdicts).await?;
         writing.commit().await
+    }
+
+    async fn boot_log(&self, digest: &Digest) -> Result<Option<BootLog>, StoreError> {
+        let query = sqlx::query_as::<_, (Vec<u8>,)>("select bytes from boot_logs where digest = $1");
+        let row = self.read("reading a boot log").find(query.bind(digest.to_string())).await?;
+        Ok(row.map(|(bytes,)| BootLog { digest: *digest, bytes }))
+    }
+
+    async fn sweep_boot_logs(&self) -> Result<u64, StoreError> {
+        let mut writing = self.write("removing boot logs that nothing names").await?;
+        let delete = "delete from boot_logs where digest not in \
+                      (select baseline_log from host_measurements where baseline_log is not null \
+                      union select quoted_log from host_measurements where quoted_log is not null)";
+        let removed = writing.run(sqlx::query(delete)).await?;
+        writing.commit().await?;
+        Ok(removed)
     }
 
     async fn attestations(&self, id: &HostId, limit: u32) -> Result<Vec<AttestationRecord>, StoreError> {
@@ -66,9 +65,10 @@ impl AttestationStore for SqliteStore {
     ) -> Result<bool, StoreError> {
         let mut writing = self.write("changing a host's trust").await?;
         let from = writing.json(from)?;
-        let update = "update hosts set trust = $2, trust_reason = $3 \
+        let update = "update hosts set trust = $2, trust_reason = $3, lease_until = iif($5, lease_until, null) \
                       where id = $1 and trust in (select value from json_each($4))";
-        let query = sqlx::query(update).bind(id.as_str()).bind(to.as_str()).bind(reason).bind(from);
+        let query =
+            sqlx::query(update).bind(id.as_str()).bind(to.as_str()).bind(reason).bind(from).bind(to.admits_work());
         if writing.run(query).await? == 0 {
             return Ok(false);
         }
@@ -78,32 +78,51 @@ impl AttestationStore for SqliteStore {
     }
 }
 
-/// Replaces what the host's next quote is compared with.
+/// Replaces what each host's next quote is compared with. Of a host that is there twice, the last.
 pub(crate) async fn put_measurements(
     writing: &mut Writing,
-    host: &str,
-    measurements: &HostMeasurements,
+    measurements: &[(&HostId, &HostMeasurements)],
 ) -> Result<(), StoreError> {
-    let HostMeasurements { baseline_json, clock_json, quoted_json } = measurements;
-    let upsert = "insert into host_measurements (host, baseline, clock, quoted) values ($1, $2, $3, $4) \
-                  on conflict (host) do update set baseline = excluded.baseline, clock = excluded.clock, \
-                  quoted = excluded.quoted";
-    let query = sqlx::query(upsert).bind(host).bind(baseline_json).bind(clock_json).bind(quoted_json);
-    writing.run(query).await.map(drop)
+    let into = "insert into host_measurements (host, baseline, clock, quoted, baseline_log, quoted_log) ";
+    let conflict = " on conflict (host) do update set baseline = excluded.baseline, clock = excluded.clock, \
+                    quoted = excluded.quoted, baseline_log = excluded.baseline_log, quoted_log = excluded.quoted_log";
+    let bind = |values: &mut Separated<'_, Sqlite, &'static str>, row: &(&HostId, &HostMeasurements)| {
+        let (host, HostMeasurements { baseline_json, clock_json, quoted_json, baseline_log, quoted_log }) = row;
+        values.push_bind(host.as_str());
+        for document in [baseline_json, clock_json, quoted_json] {
+            values.push_bind(document);
+        }
+        for log in [baseline_log, quoted_log] {
+            values.push_bind(log.map(|digest| digest.to_string()));
+        }
+    };
+    writing.insert(into, measurements, bind, conflict).await
 }
 
-async fn put_confirmed(writing: &mut Writing, host: &str, confirmed: &Confirmed) -> Result<(), StoreError> {
-    let Confirmed { running, generation, at } = confirmed;
-    let generation = generation.map(|generation| writing.number(generation.number())).transpose()?;
-    let upsert = "insert into host_confirmed (host, running, generation, at) values ($1, $2, $3, $4) \
-                  on conflict (host) do update set running = excluded.running, generation = excluded.generation, \
-                  at = excluded.at";
-    let query = sqlx::query(upsert)
-        .bind(host)
-        .bind(running.map(|digest| digest.to_string()))
-        .bind(generation)
-        .bind(at.as_micros());
-    writing.run(query).await.map(drop)
+#[derive(sqlx::FromRow)]
+struct MeasurementsRow {
+    host: String,
+    baseline: String,
+    clock: String,
+    quoted: String,
+    baseline_log: Option<String>,
+    quoted_log: Option<String>,
+}
+
+impl TryFrom<MeasurementsRow> for HostMeasurements {
+    type Error = StoreError;
+
+    fn try_from(row: MeasurementsRow) -> Result<Self, StoreError> {
+        let MeasurementsRow { host, baseline, clock, quoted, baseline_log, quoted_log } = row;
+        let origin = Origin { table: "host_measurements", row: &host };
+        Ok(Self {
+            baseline_json: baseline,
+            clock_json: clock,
+            quoted_json: quoted,
+            baseline_log: origin.parse_some("baseline_log", baseline_log.as_deref())?,
+            quoted_log: origin.parse_some("quoted_log", quoted_log.as_deref())?,
+        })
+    }
 }
 
 #[derive(sqlx::FromRow)]

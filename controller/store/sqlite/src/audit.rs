@@ -1,41 +1,56 @@
 //! The audit log.
 
 use async_trait::async_trait;
-use flota_model::Timestamp;
 use flota_model::audit::{AuditEntry, AuditRow, chain_start, row_hash};
+use flota_model::{Digest, Timestamp};
 use flota_store::{AuditStore, StoreError};
+use sqlx::Sqlite;
+use sqlx::query_builder::Separated;
 
 use crate::SqliteStore;
 use crate::row::Origin;
 use crate::transaction::Writing;
 
-/// Puts an entry at the end of the chain. The transaction holds the write lock, so no other can take its place.
+/// Puts an entry at the end of the chain.
 pub(crate) async fn append(writing: &mut Writing, entry: &AuditEntry) -> Result<(), StoreError> {
-    let last = sqlx::query_as::<_, (i64, String)>("select sequence, hash from audit order by sequence desc limit 1");
-    let (sequence, previous) = match writing.find(last).await? {
-        Some((sequence, hash)) => {
-            let row = sequence.to_string();
-            let origin = Origin { table: "audit", row: &row };
-            (origin.number::<u64>("sequence", sequence)?.saturating_add(1), origin.parse("hash", &hash)?)
+    append_all(writing, [entry]).await
+}
+
+/// Puts entries at the end of the chain, in their order. The transaction holds the write lock, so no other can take
+/// their places.
+pub(crate) async fn append_all<'e>(
+    writing: &mut Writing,
+    entries: impl IntoIterator<Item = &'e AuditEntry>,
+) -> Result<(), StoreError> {
+    let (mut last, mut head) = read_end(writing).await?;
+    let mut rows = Vec::new();
+    for entry in entries {
+        let previous = head;
+        last = last.saturating_add(1);
+        head = row_hash(last, &previous, entry);
+        rows.push((writing.number(last)?, entry, previous, head));
+    }
+    let into = "insert into audit (sequence, at, actor, action, object, outcome, details, previous, hash) ";
+    let bind = |values: &mut Separated<'_, Sqlite, &'static str>, row: &(i64, &AuditEntry, Digest, Digest)| {
+        let (sequence, AuditEntry { at, actor, action, object, outcome, details_json }, previous, hash) = row;
+        values.push_bind(*sequence);
+        values.push_bind(at.as_micros());
+        for text in [actor, action, object, outcome, details_json] {
+            values.push_bind(text);
         }
-        None => (1, chain_start()),
+        values.push_bind(previous.to_string());
+        values.push_bind(hash.to_string());
     };
-    let hash = row_hash(sequence, &previous, entry);
-    let AuditEntry { at, actor, action, object, outcome, details_json } = entry;
-    let insert = "insert into audit (sequence, at, actor, action, object, outcome, details, previous, hash) \
-                  values ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-    let sequence = writing.number(sequence)?;
-    let query = sqlx::query(insert)
-        .bind(sequence)
-        .bind(at.as_micros())
-        .bind(actor)
-        .bind(action)
-        .bind(object)
-        .bind(outcome)
-        .bind(details_json)
-        .bind(previous.to_string())
-        .bind(hash.to_string());
-    writing.run(query).await.map(drop)
+    writing.insert(into, &rows, bind, "").await
+}
+
+/// Where the chain ends: sequence and hash of its last row.
+async fn read_end(writing: &mut Writing) -> Result<(u64, Digest), StoreError> {
+    let last = sqlx::query_as::<_, (i64, String)>("select sequence, hash from audit order by sequence desc limit 1");
+    let Some((sequence, hash)) = writing.find(last).await? else { return Ok((0, chain_start())) };
+    let row = sequence.to_string();
+    let origin = Origin { table: "audit", row: &row };
+    Ok((origin.number("sequence", sequence)?, origin.parse("hash", &hash)?))
 }
 
 #[async_trait]

@@ -4,18 +4,20 @@ mod admission;
 
 use async_trait::async_trait;
 use flota_model::audit::AuditEntry;
-use flota_model::{HostName, Timestamp, TokenId};
-use flota_store::{EnrolOutcome, Enrolment, EnrolmentStore, NewToken, StoreError, TokenKey, TokenRecord, TokenState};
+use flota_model::{HostId, HostName, Timestamp, TokenId};
+use flota_store::{
+    Admits, Approval, EnrolOutcome, Enrolment, EnrolmentStore, NewToken, StoreError, TokenKey, TokenRecord, TokenState,
+};
 
 use crate::SqliteStore;
 use crate::audit::append;
-use crate::row::Origin;
+use crate::row::{KEY_STORAGES, Origin};
 use crate::transaction::Writing;
 
 #[async_trait]
 impl EnrolmentStore for SqliteStore {
     async fn create_token(&self, token: &NewToken, audit: &AuditEntry) -> Result<bool, StoreError> {
-        let NewToken { id, key, host_name, labels, expires_at, created_by, created_at } = token;
+        let NewToken { id, key, host_name, labels, expires_at, created_by, created_at, admits } = token;
         let mut writing = self.write("making an enrolment token").await?;
         if let Some(name) = host_name {
             let select = "select 1 where exists (select 1 from hosts where name = $1) \
@@ -25,8 +27,8 @@ impl EnrolmentStore for SqliteStore {
                 return Ok(false);
             }
         }
-        let insert = "insert into tokens (id, key, host_name, labels, state, expires_at, created_by, created_at) \
-                      values ($1, $2, $3, $4, 'open', $5, $6, $7)";
+        let insert = "insert into tokens (id, key, host_name, labels, state, expires_at, created_by, created_at, \
+                      approval, key_storage) values ($1, $2, $3, $4, 'open', $5, $6, $7, $8, $9)";
         let labels = writing.json(labels)?;
         let query = sqlx::query(insert)
             .bind(id.as_str())
@@ -35,7 +37,9 @@ impl EnrolmentStore for SqliteStore {
             .bind(labels)
             .bind(expires_at.as_micros())
             .bind(created_by)
-            .bind(created_at.as_micros());
+            .bind(created_at.as_micros())
+            .bind(admits.approval == Approval::Needed)
+            .bind(admits.key_storage.as_str());
         writing.run(query).await?;
         append(&mut writing, audit).await?;
         writing.commit().await?;
@@ -44,8 +48,8 @@ impl EnrolmentStore for SqliteStore {
 
     async fn tokens(&self, now: Timestamp) -> Result<Vec<TokenRecord>, StoreError> {
         let query = sqlx::query_as::<_, TokenRow>(
-            "select id, key, host_name, labels, state, expires_at, created_by, created_at, used_by \
-             from tokens order by created_at desc, id",
+            "select id, key, host_name, labels, state, expires_at, created_by, created_at, used_by, \
+             approval, key_storage from tokens order by created_at desc, id",
         );
         let rows = self.read("listing enrolment tokens").all(query).await?;
         rows.into_iter().map(|row| row.read(now).map(|(token, _)| token)).collect()
@@ -53,8 +57,8 @@ impl EnrolmentStore for SqliteStore {
 
     async fn token(&self, id: &TokenId, now: Timestamp) -> Result<Option<(TokenRecord, TokenKey)>, StoreError> {
         let query = sqlx::query_as::<_, TokenRow>(
-            "select id, key, host_name, labels, state, expires_at, created_by, created_at, used_by \
-             from tokens where id = $1",
+            "select id, key, host_name, labels, state, expires_at, created_by, created_at, used_by, \
+             approval, key_storage from tokens where id = $1",
         );
         let row = self.read("looking up an enrolment token").find(query.bind(id.as_str())).await?;
         row.map(|row| row.read(now)).transpose()
@@ -73,28 +77,34 @@ impl EnrolmentStore for SqliteStore {
 
     async fn enrol(&self, enrolment: &Enrolment, audit: &AuditEntry) -> Result<EnrolOutcome, StoreError> {
         let mut writing = self.write("enrolling a host").await?;
-        let Some(token) = find_token(&mut writing, &enrolment.token, enrolment.at).await? else {
-            return Ok(EnrolOutcome::NoSuchToken);
+        let outcome = match &enrolment.token {
+            Some(id) => admission::by_token(&mut writing, id, enrolment).await?,
+            None => admission::come_back(&mut writing, enrolment).await?,
         };
-        if token.state != TokenState::Open {
-            return Ok(EnrolOutcome::TokenNotUsable(token.state));
-        }
-        let outcome = admission::admit(&mut writing, &token, enrolment).await?;
-        if matches!(outcome, EnrolOutcome::NameTaken { .. }) {
+        if !matches!(outcome, EnrolOutcome::Enrolled { .. } | EnrolOutcome::Renewed { .. }) {
             return Ok(outcome);
         }
-        let consume = sqlx::query("update tokens set state = 'used', used_by = $2 where id = $1");
-        writing.run(consume.bind(enrolment.token.as_str()).bind(enrolment.host.as_str())).await?;
         append(&mut writing, audit).await?;
         writing.commit().await?;
         Ok(outcome)
+    }
+
+    async fn approve_enrolment(&self, id: &HostId, audit: &AuditEntry) -> Result<bool, StoreError> {
+        let mut writing = self.write("approving an enrolment").await?;
+        let approve = sqlx::query("update hosts set awaits_approval = 0 where id = $1 and awaits_approval = 1");
+        if writing.run(approve.bind(id.as_str())).await? == 0 {
+            return Ok(false);
+        }
+        append(&mut writing, audit).await?;
+        writing.commit().await?;
+        Ok(true)
     }
 }
 
 async fn find_token(writing: &mut Writing, id: &TokenId, now: Timestamp) -> Result<Option<TokenRecord>, StoreError> {
     let query = sqlx::query_as::<_, TokenRow>(
-        "select id, key, host_name, labels, state, expires_at, created_by, created_at, used_by \
-         from tokens where id = $1",
+        "select id, key, host_name, labels, state, expires_at, created_by, created_at, used_by, \
+         approval, key_storage from tokens where id = $1",
     );
     let row = writing.find(query.bind(id.as_str())).await?;
     row.map(|row| row.read(now).map(|(token, _)| token)).transpose()
@@ -111,6 +121,8 @@ struct TokenRow {
     created_by: String,
     created_at: i64,
     used_by: Option<String>,
+    approval: bool,
+    key_storage: String,
 }
 
 /// What the database knows; `Expired` follows from the time.
@@ -119,7 +131,19 @@ const STATES: [(&str, TokenState); 3] =
 
 impl TokenRow {
     fn read(self, now: Timestamp) -> Result<(TokenRecord, TokenKey), StoreError> {
-        let Self { id, key, host_name, labels, state, expires_at, created_by, created_at, used_by } = self;
+        let Self {
+            id,
+            key,
+            host_name,
+            labels,
+            state,
+            expires_at,
+            created_by,
+            created_at,
+            used_by,
+            approval,
+            key_storage,
+        } = self;
         let origin = Origin { table: "tokens", row: &id };
         let expires_at = Timestamp::from_micros(expires_at);
         let state = match origin.word("state", &state, &STATES)? {
@@ -135,6 +159,10 @@ impl TokenRow {
             created_by,
             created_at: Timestamp::from_micros(created_at),
             used_by: origin.parse_some("used_by", used_by.as_deref())?,
+            admits: Admits {
+                approval: if approval { Approval::Needed } else { Approval::NotNeeded },
+                key_storage: origin.word("key_storage", &key_storage, &KEY_STORAGES)?,
+            },
             id: origin.parse("id", &id)?,
         };
         Ok((record, TokenKey(key)))

@@ -3,9 +3,14 @@
 use std::error::Error;
 use std::str::FromStr;
 
+use flota_model::host::KeyStorage;
 use flota_model::{Generation, RolloutId};
 use flota_store::StoreError;
 use serde::de::DeserializeOwned;
+
+/// Where a key lives, of hosts and tokens.
+pub(crate) const KEY_STORAGES: [(&str, KeyStorage); 2] =
+    [(KeyStorage::Tpm.as_str(), KeyStorage::Tpm), (KeyStorage::File.as_str(), KeyStorage::File)];
 
 /// The row being read, for errors that say where to look.
 #[derive(Clone, Copy)]

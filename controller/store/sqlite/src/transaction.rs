@@ -4,12 +4,16 @@ use flota_store::StoreError;
 use serde::Serialize;
 use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::query::{Query, QueryAs};
+use sqlx::query_builder::Separated;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{FromRow, Sqlite, SqlitePool, Transaction};
+use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, Transaction};
 
 use crate::SqliteStore;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Rows of one insert: their values stay far below the 32766 that a statement can have.
+const ROWS: usize = 64;
 
 /// One read: one statement, and so one state of the database.
 pub(crate) struct Reading<'s> {
@@ -80,10 +84,37 @@ impl Writing {
         query.fetch_optional(&mut *self.transaction).await.map_err(|source| failed(self.doing, source))
     }
 
+    /// The row of a statement that always has one.
+    pub(crate) async fn one<R>(&mut self, query: QueryAs<'_, Sqlite, R, SqliteArguments>) -> Result<R, StoreError>
+    where
+        R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        query.fetch_one(&mut *self.transaction).await.map_err(|source| failed(self.doing, source))
+    }
+
     /// Executes a statement; returns how many rows it changed.
     pub(crate) async fn run(&mut self, query: Query<'_, Sqlite, SqliteArguments>) -> Result<u64, StoreError> {
         let done = query.execute(&mut *self.transaction).await;
         done.map(|done| done.rows_affected()).map_err(|source| failed(self.doing, source))
+    }
+
+    /// Inserts rows, many with one statement: handing a statement to the database's thread costs more than a row does.
+    /// `into` is `insert into table (columns) `, `conflict` what follows the values.
+    pub(crate) async fn insert<T>(
+        &mut self,
+        into: &'static str,
+        rows: &[T],
+        mut bind: impl FnMut(&mut Separated<'_, Sqlite, &'static str>, &T),
+        conflict: &'static str,
+    ) -> Result<(), StoreError> {
+        for rows in rows.chunks(ROWS) {
+            let mut insert = QueryBuilder::new(into);
+            insert.push_values(rows, |mut values, row| bind(&mut values, row)).push(conflict);
+            // Of all the numbers between, each would be another statement to remember.
+            let query = insert.build().persistent(matches!(rows.len(), 1 | ROWS));
+            self.run(query).await?;
+        }
+        Ok(())
     }
 
     /// Makes it last.
@@ -99,7 +130,12 @@ impl Writing {
 
     /// A count as it is stored.
     pub(crate) fn number(&self, number: u64) -> Result<i64, StoreError> {
-        i64::try_from(number).map_err(|_| rejected(self.doing, TooLarge(number)))
+        i64::try_from(number).map_err(|_| self.rejected(TooLarge(number)))
+    }
+
+    /// What was to be written cannot be.
+    pub(crate) fn rejected(&self, source: impl Into<Cause>) -> StoreError {
+        rejected(self.doing, source)
     }
 }
 

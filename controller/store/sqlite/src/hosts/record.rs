@@ -1,16 +1,17 @@
 //! Rows of hosts, and what they say.
 
 use flota_model::Timestamp;
-use flota_model::host::{Confirmed, Host};
+use flota_model::host::{Confirmed, Host, OemStanding};
 use flota_model::update::{DesiredState, UpdateReport};
 use flota_store::{HostKeys, StoreError};
 
-use crate::row::Origin;
+use crate::row::{KEY_STORAGES, Origin};
 
 macro_rules! select_hosts {
     ($rest:literal) => {
         concat!(
-            "select h.id, h.name, h.labels, h.trust, h.trust_reason, h.enrolled_at, l.last_seen, l.agent_version, \
+            "select h.id, h.name, h.labels, h.trust, h.trust_reason, h.enrolled_at, h.lease_until, \
+             h.key_storage, h.awaits_approval, h.policy, h.oem_evidence, h.oem_licence, l.last_seen, l.agent_version, \
              r.sequence as report_sequence, r.generation as report_generation, r.phase as report_phase, \
              r.running as report_running, r.version as report_version, r.detail as report_detail, \
              c.running as confirmed_running, c.generation as confirmed_generation, c.at as confirmed_at, \
@@ -35,6 +36,12 @@ pub(super) struct HostRow {
     trust: String,
     trust_reason: String,
     enrolled_at: i64,
+    lease_until: Option<i64>,
+    key_storage: String,
+    awaits_approval: bool,
+    policy: String,
+    oem_evidence: String,
+    oem_licence: String,
     last_seen: Option<i64>,
     agent_version: String,
     #[sqlx(flatten)]
@@ -83,6 +90,12 @@ impl TryFrom<HostRow> for Host {
             trust,
             trust_reason,
             enrolled_at,
+            lease_until,
+            key_storage,
+            awaits_approval,
+            policy,
+            oem_evidence,
+            oem_licence,
             last_seen,
             agent_version,
             report,
@@ -101,6 +114,11 @@ impl TryFrom<HostRow> for Host {
             confirmed: confirmed.read(Origin { table: "host_confirmed", row: &id })?,
             desired: desired.read(Origin { table: "host_desired", row: &id })?,
             enrolled_at: Timestamp::from_micros(enrolled_at),
+            lease_until: lease_until.map(Timestamp::from_micros),
+            key_storage: origin.word("key_storage", &key_storage, &KEY_STORAGES)?,
+            awaits_approval,
+            policy,
+            oem: OemStanding { evidence: oem_evidence, licence: oem_licence },
             id: origin.parse("id", &id)?,
         })
     }
