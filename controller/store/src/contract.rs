@@ -5,13 +5,19 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests; a panic is how they fail")]
 
+pub mod admission;
 pub mod attestation;
 pub mod audit;
+pub mod boot_logs;
+pub mod coming_back;
 pub mod enrolment;
+pub mod escalations;
 pub mod exports;
 pub mod fixtures;
 pub mod hosts;
+pub mod leases;
 pub mod operators;
+pub mod policies;
 pub mod releases;
 pub mod rollouts;
 pub mod tasks;
@@ -46,6 +52,24 @@ macro_rules! contract_suite {
                 an_id_of_another_tpm_is_refused,
                 a_name_of_another_host_is_refused,
             ];
+            admission: [
+                a_token_says_whom_it_admits,
+                a_software_key_makes_an_unattested_host,
+                a_software_key_is_renewed,
+                a_token_admits_its_kind_of_key_only,
+                a_host_awaits_the_approval_that_its_token_asks_for,
+                an_enrolment_is_approved_once,
+                a_renewal_awaits_approval_as_its_token_says,
+                a_software_key_takes_no_host_with_a_tpm_over,
+            ];
+            coming_back: [
+                a_known_host_comes_back_without_a_token,
+                what_a_host_brings_back_replaces_what_it_names,
+                coming_back_betters_no_trust,
+                a_host_that_is_not_known_does_not_come_back,
+                a_host_that_was_shut_out_does_not_come_back,
+                a_host_that_awaits_approval_does_not_come_back,
+            ];
             hosts: [
                 hosts_are_listed_by_name,
                 a_host_is_last_seen_at_the_latest_time,
@@ -61,8 +85,44 @@ macro_rules! contract_suite {
                 a_verdict_is_stored_with_its_consequences,
                 an_inconclusive_verdict_changes_nothing_but_history,
                 a_verdict_lifts_no_quarantine,
+                a_batch_of_verdicts_is_stored_in_order,
+                a_verdict_that_cannot_be_stored_takes_its_batch_with_it,
+                the_newest_verdicts_of_a_host_are_kept,
                 trust_changes_from_the_states_named,
                 attestations_are_listed_newest_first,
+            ];
+            leases: [
+                a_verdict_does_to_the_lease_what_it_says,
+                a_lease_ends_with_the_trust_that_admits_work,
+                a_change_of_trust_that_is_refused_ends_no_lease,
+            ];
+            boot_logs: [
+                a_boot_log_is_stored_once_under_its_digest,
+                a_boot_log_that_nothing_names_is_swept,
+            ];
+            policies: [
+                a_policy_is_entered_as_a_draft,
+                versions_count_from_one_for_each_name,
+                the_same_document_is_the_same_policy,
+                somebody_else_than_the_author_approves,
+                only_a_draft_is_approved,
+                a_policy_names_who_approved_it_in_order_of_time,
+                a_policy_changes_from_the_states_named,
+                a_policy_becomes_active_by_its_activation_only,
+                one_policy_of_a_name_is_active,
+                a_policy_that_was_active_can_be_again,
+                an_activation_from_another_state_changes_nothing,
+                one_of_two_activations_at_once_is_active,
+            ];
+            escalations: [
+                an_escalation_reads_back_open_and_to_be_delivered,
+                one_escalation_of_a_host_and_kind_is_open,
+                one_of_two_escalations_at_once_is_opened,
+                a_verdict_opens_its_escalations,
+                escalations_are_listed_newest_first,
+                an_escalation_is_resolved_once,
+                a_delivery_is_noted,
+                what_is_to_be_delivered_is_due_at_its_time,
             ];
             tasks: [
                 a_task_goes_from_waiting_to_done,

@@ -1,11 +1,13 @@
 //! Tokens becoming hosts.
 
 use flota_model::Digest;
-use flota_model::host::{Confirmed, Trust, VerdictKind};
+use flota_model::host::{Confirmed, KeyStorage, OemStanding, Trust};
 use flota_model::update::{UpdatePhase, UpdateReport};
 use futures_util::future::join;
 
-use super::fixtures::{enrolled, enrolment, entry, host, host_id, logged, measurements, second, token, token_id};
+use super::fixtures::{
+    enrolled, enrolment, entry, host, host_id, judged, logged, measurements, pass, second, token, token_id,
+};
 use crate::{EnrolOutcome, Store, TokenState, VerdictRecord};
 
 /// Name and labels are the token's; trust has to be earned.
@@ -22,6 +24,8 @@ pub async fn a_token_makes_a_pending_host(store: &dyn Store) {
     assert_eq!((host.last_seen, host.agent_version.as_str()), (None, ""));
     assert_eq!((host.observed, host.confirmed, host.desired), (None, None, None));
     assert_eq!(host.enrolled_at, second(1));
+    assert_eq!((host.lease_until, host.key_storage, host.awaits_approval), (None, KeyStorage::Tpm, false));
+    assert_eq!((host.policy.as_str(), host.oem), ("", OemStanding::default()));
 
     let keys = store.host_keys(&host.id).await.unwrap();
     assert_eq!(keys, Some((enrolment.keys, enrolment.certificate_expires_at)));
@@ -118,21 +122,16 @@ pub async fn a_renewal_forgets_what_the_host_said(store: &dyn Store) {
         detail: String::new(),
     };
     assert!(store.report(&id, &report, &entry("host.report", "host")).await.unwrap());
-    let verdict = VerdictRecord {
-        host: id.clone(),
-        at: second(2),
-        verdict: VerdictKind::Pass,
-        reasons: Vec::new(),
-        trust: Some((Trust::Trusted, String::new())),
-        confirmed: Some(Confirmed { running: report.running, generation: None, at: second(2) }),
-        measurements: None,
-    };
-    store.record_verdict(&verdict, &entry("host.attest", "host")).await.unwrap();
+    let confirmed = Confirmed { running: report.running, generation: None, at: second(2) };
+    let oem = OemStanding { evidence: "ok".into(), licence: "expired".into() };
+    let (confirmed, policy, oem) = (Some(confirmed), Some("baseline@1".into()), Some(oem));
+    judged(store, VerdictRecord { confirmed, policy, oem, ..pass(&id, 2, 60) }).await;
 
     store.create_token(&token(2, None), &entry("token.create", "token")).await.unwrap();
     store.enrol(&enrolment(2, 1), &entry("host.enrol", "host")).await.unwrap();
     let renewed = host(store, &id).await;
     assert_eq!((renewed.trust, renewed.observed, renewed.confirmed), (Trust::Pending, None, None));
+    assert_eq!((renewed.lease_until, renewed.policy.as_str(), renewed.oem), (None, "", OemStanding::default()));
     let first = UpdateReport { sequence: 1, ..report };
     assert!(store.report(&id, &first, &entry("host.report", "host")).await.unwrap());
 }

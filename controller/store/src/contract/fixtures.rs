@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use flota_model::audit::AuditEntry;
-use flota_model::host::Host;
+use flota_model::host::{Host, KeyStorage, Trust, VerdictKind};
 use flota_model::release::{Release, ReleaseRef};
 use flota_model::rollout::{
     Owner, PlanId, Reason, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetSpec, TargetState,
@@ -14,7 +14,10 @@ use flota_model::task::{Export, Task, TaskKind, TaskState};
 use flota_model::update::Direction;
 use flota_model::{Digest, ExportId, HostId, HostName, Labels, RolloutId, TaskId, Timestamp, TokenId};
 
-use crate::{EnrolOutcome, Enrolment, HostKeys, HostMeasurements, NewToken, Store, TokenKey};
+use crate::{
+    Admits, Approval, EnrolOutcome, Enrolment, HostKeys, HostMeasurements, Lease, NewToken, Store, TokenKey,
+    VerdictRecord,
+};
 
 /// So many seconds into the test.
 pub fn second(number: i64) -> Timestamp {
@@ -54,6 +57,7 @@ pub fn token(number: u64, host_name: Option<&str>) -> NewToken {
         expires_at: second(100),
         created_by: "anna".into(),
         created_at: second(0),
+        admits: Admits { approval: Approval::NotNeeded, key_storage: KeyStorage::Tpm },
     }
 }
 
@@ -70,7 +74,7 @@ pub fn endorsement_key(number: u64) -> Digest {
 /// The host with this number, at second 1, with the token with that number.
 pub fn enrolment(token: u64, host: u64) -> Enrolment {
     Enrolment {
-        token: token_id(token),
+        token: Some(token_id(token)),
         host: host_id(host),
         keys: HostKeys {
             ek_spki_sha256: endorsement_key(host),
@@ -79,6 +83,7 @@ pub fn enrolment(token: u64, host: u64) -> Enrolment {
             tls_public: Vec::new(),
             tpm_manufacturer: "id:53574254".into(),
         },
+        key_storage: KeyStorage::Tpm,
         measurements: measurements(&format!("token {token}")),
         certificate_expires_at: second(1_000),
         at: second(1),
@@ -91,7 +96,41 @@ pub fn measurements(origin: &str) -> HostMeasurements {
         baseline_json: format!(r#"{{"from":"{origin}"}}"#),
         clock_json: String::new(),
         quoted_json: "null".into(),
+        baseline_log: None,
+        quoted_log: None,
     }
+}
+
+/// A verdict without consequences.
+pub fn verdict(host: &HostId, at: i64, verdict: VerdictKind) -> VerdictRecord {
+    VerdictRecord {
+        host: host.clone(),
+        at: second(at),
+        verdict,
+        reasons: Vec::new(),
+        trust: None,
+        confirmed: None,
+        measurements: None,
+        lease: Lease::Keep,
+        policy: None,
+        oem: None,
+        boot_log: None,
+        escalations: Vec::new(),
+    }
+}
+
+/// A pass that makes the host trusted, with a lease until that second.
+pub fn pass(host: &HostId, at: i64, lease: i64) -> VerdictRecord {
+    VerdictRecord {
+        trust: Some((Trust::Trusted, String::new())),
+        lease: Lease::Until(second(lease)),
+        ..verdict(host, at, VerdictKind::Pass)
+    }
+}
+
+/// Records one verdict, with one entry.
+pub async fn judged(store: &dyn Store, verdict: VerdictRecord) {
+    store.record_verdicts(&[(verdict, vec![entry("host.attest", "host")])]).await.unwrap();
 }
 
 /// The name of the host with this number.

@@ -14,6 +14,7 @@ pub async fn a_token_reads_back_with_its_key(store: &dyn Store) {
     assert_eq!(read.host_name, made.host_name);
     assert_eq!(read.labels, made.labels);
     assert_eq!(read.state, TokenState::Open);
+    assert_eq!(read.admits, made.admits);
     assert_eq!((read.created_at, read.expires_at), (made.created_at, made.expires_at));
     assert_eq!((read.created_by.as_str(), read.used_by.as_ref()), ("anna", None));
     assert_eq!(store.tokens(second(1)).await.unwrap(), [read]);

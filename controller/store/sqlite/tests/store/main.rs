@@ -5,6 +5,7 @@
 mod file;
 mod migrations;
 mod tampering;
+mod upgrade;
 
 use std::path::{Path, PathBuf};
 

@@ -11,7 +11,7 @@ use flota_store_sqlite::SqliteStore;
 
 use crate::{database_in, fresh, raw};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../migrations/sqlite");
+pub(crate) const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../migrations/sqlite");
 
 #[test]
 fn applied_files_are_never_edited() {

@@ -2,9 +2,12 @@
 
 use std::error::Error as _;
 
+use flota_model::Digest;
 use flota_model::audit::{BrokenChain, ChainVerifier};
-use flota_store::contract::fixtures::{enrolled, host_id};
-use flota_store::{AuditStore as _, HostStore as _, StoreError};
+use flota_store::contract::fixtures::{enrolled, entry, host_id, second};
+use flota_store::{
+    AuditStore as _, EscalationStore as _, HostStore as _, NewEscalation, NewPolicy, PolicyStore as _, StoreError,
+};
 use flota_store_sqlite::SqliteStore;
 
 use crate::{database_in, fresh, raw};
@@ -59,13 +62,38 @@ async fn a_row_that_makes_no_sense_is_named() {
 #[tokio::test]
 async fn words_that_no_version_writes_do_not_get_in() {
     let (store, folder) = fresh().await;
-    enrolled(&store, 1).await;
+    let host = enrolled(&store, 1).await;
+    let untrusted = NewEscalation { kind: "untrusted".into(), summary: "not genuine".into() };
+    assert!(store.escalate(&host, &untrusted, &entry("escalation.open", "host")).await.unwrap());
+    for (name, document) in [("one", "{}"), ("two", "[]")] {
+        let policy = NewPolicy {
+            digest: Digest::of(name.as_bytes()),
+            name: "baseline".into(),
+            document_json: document.into(),
+            author: "anna".into(),
+            note: String::new(),
+            at: second(1),
+        };
+        store.add_policy(&policy, &entry("policy.add", "policy")).await.unwrap();
+    }
     for statement in [
         "update hosts set trust = 'certainly'",
         "update hosts set labels = 'venue=binance'",
         "update tokens set state = 'open'",
         "update host_keys set host = '0000000000000000'",
+        "update hosts set key_storage = 'pocket'",
+        "update hosts set awaits_approval = 2",
+        "update hosts set oem_licence = 'splendid'",
+        "update policies set state = 'active', activated_at = 1",
+        "update policies set state = 'active' where version = 1",
+        "update policies set version = 3",
+        "update policies set state = 'staged', valid_from = 1",
+        "update policies set state = 'retiring'",
+        "update policies set valid_until = 1",
+        "update escalations set delivery = 'delivered'",
+        "update escalations set resolved_at = 1",
+        "update escalations set host = '0000000000000000'",
     ] {
-        raw(&database_in(folder.path()), statement).await.unwrap_err();
+        assert!(raw(&database_in(folder.path()), statement).await.is_err(), "{statement}");
     }
 }
