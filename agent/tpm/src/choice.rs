@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct KeyChoice {
     /// The endorsement key; automatically the first of [`EndorsementKind::PREFERENCE`] that the TPM has a certificate for.
     pub endorsement: Option<EndorsementKind>,
-    /// The attestation key; automatically P-256, or RSA where the TPM has no ECDSA on that curve.
+    /// The attestation key; automatically P-256, or RSA where the TPM refuses to make such a key.
     pub attestation: Option<AttestationKind>,
 }
 

@@ -119,8 +119,12 @@ pub enum TpmError {
         reason: &'static str,
     },
     /// The TPM has no ECDSA on P-256, and the controller takes no other TLS key.
-    #[error("creating the TLS key: this TPM has no ECDSA on P-256, which the fleet cannot do without")]
-    NoP256,
+    #[error("this TPM has no ECDSA on P-256, which the fleet cannot do without")]
+    NoP256 {
+        /// The TPM's refusal.
+        #[source]
+        source: Box<TpmError>,
+    },
     /// The settings choose another kind of key than the key file holds.
     #[error(
         "loading the keys of {}: the settings choose {chosen}, and these were made with {kept}; take the choice back, or \
@@ -275,6 +279,11 @@ impl TpmError {
         }
     }
 
+    /// Whether the TPM refused the parameters of a key that it was to make: it does not have such keys.
+    pub(crate) fn is_unsupported(&self) -> bool {
+        self.refusal().is_some_and(|code| code.meaning() == Meaning::Other && code.concerns_parameter())
+    }
+
     /// Whether a new connection may succeed where this one failed.
     pub(crate) fn is_connection_lost(&self) -> bool {
         self.refusal().is_some_and(|code| code.meaning() == Meaning::ConnectionLost)
@@ -300,6 +309,17 @@ mod tests {
             assert!(matches!(error, TpmError::Lockout { .. }), "{error:?}");
             assert!(error.to_string().contains("tpm2_dictionarylockout --clear-lockout"), "{error}");
             assert!(!error.is_connection_lost());
+        }
+    }
+
+    #[test]
+    fn a_key_that_the_tpm_does_not_have_is_told_from_other_refusals() {
+        // TPM_RC_ASYMMETRIC, SCHEME, KEY_SIZE, CURVE and VALUE of the second parameter, directly or through a resource manager
+        for code in [0x2C1, 0x2D2, 0x2C7, 0x2E6, 0x2C4, 0x000B_02C4] {
+            assert!(answered(code).is_unsupported(), "{code:#x}");
+        }
+        for code in [0x921, 0x902, 0x101, 0x98E, 0x18B, 0x0007_0007] {
+            assert!(!answered(code).is_unsupported(), "{code:#x}");
         }
     }
 

@@ -10,7 +10,7 @@ use tss_esapi::interface_types::ecc::EccCurve;
 use tss_esapi::interface_types::key_bits::RsaKeyBits;
 use tss_esapi::structures::{
     EccPoint, EccScheme, HashScheme, KeyDerivationFunctionScheme, Private, Public, PublicBuilder, PublicEccParameters,
-    PublicKeyRsa, PublicParameters, PublicRsaParameters, RsaExponent, RsaScheme, SymmetricDefinitionObject,
+    PublicKeyRsa, PublicRsaParameters, RsaExponent, RsaScheme, SymmetricDefinitionObject,
 };
 use tss_esapi::traits::{Marshall as _, UnMarshall as _};
 
@@ -32,19 +32,26 @@ enum Purpose {
     Tls,
 }
 
-/// Makes both keys. The TLS key is always P-256: TLS 1.3 wants RSA signatures in a form that many TPMs cannot make.
+/// Makes both keys. Without a choice the attestation key is P-256, or RSA-2048 if the TPM refuses to make that. The TLS key
+/// is always P-256: TLS 1.3 wants RSA signatures in a form that many TPMs cannot make.
 pub(crate) fn create(
     context: &mut Context,
     endorsement: &Endorsement,
     attestation: Option<AttestationKind>,
 ) -> Result<StoredKeys, TpmError> {
-    let curve = support(context, PublicParameters::Ecc(p256()))?;
-    let kind = attestation.unwrap_or(automatic(curve));
-    if curve == Support::Absent {
-        return Err(TpmError::NoP256);
-    }
-    let ak = create_one(context, endorsement, kind, Purpose::Attestation, "creating the attestation key")?;
-    let tls = create_one(context, endorsement, AttestationKind::P256, Purpose::Tls, "creating the TLS key")?;
+    let mut make = |kind, purpose, doing| create_one(context, endorsement, kind, purpose, doing);
+    let (purpose, doing) = (Purpose::Attestation, "creating the attestation key");
+    let ak = match attestation {
+        Some(kind) => make(kind, purpose, doing),
+        None => match make(AttestationKind::P256, purpose, doing) {
+            Err(error) if error.is_unsupported() => make(AttestationKind::Rsa2048, purpose, doing),
+            outcome => outcome,
+        },
+    }?;
+    let tls = match make(AttestationKind::P256, Purpose::Tls, "creating the TLS key") {
+        Err(error) if error.is_unsupported() => Err(TpmError::NoP256 { source: Box::new(error) }),
+        outcome => outcome,
+    }?;
     Ok(StoredKeys::new(endorsement.public_area().to_vec(), ak, tls))
 }
 
@@ -78,35 +85,6 @@ pub(crate) fn attestation_kind(key: &StoredKey) -> Option<AttestationKind> {
         Ok(Public::Ecc { .. }) => Some(AttestationKind::P256),
         Ok(Public::Rsa { .. }) => Some(AttestationKind::Rsa2048),
         _ => None,
-    }
-}
-
-/// Whether a TPM can make keys with certain parameters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Support {
-    Present,
-    Absent,
-}
-
-const fn automatic(curve: Support) -> AttestationKind {
-    match curve {
-        Support::Present => AttestationKind::P256,
-        Support::Absent => AttestationKind::Rsa2048,
-    }
-}
-
-/// TPM2_TestParms. A TPM that lacks the command itself is taken at its best; making the key then tells.
-fn support(context: &mut Context, parameters: PublicParameters) -> Result<Support, TpmError> {
-    match context.execute_without_session(|context| context.test_parms(parameters)) {
-        Ok(()) => Ok(Support::Present),
-        Err(error) => {
-            let source = ResponseCode::from(error);
-            match source.meaning() {
-                Meaning::Other if source.concerns_parameter() => Ok(Support::Absent),
-                Meaning::NoSuchCommand => Ok(Support::Present),
-                _ => Err(TpmError::command("asking the TPM for its algorithms")(error)),
-            }
-        }
     }
 }
 
@@ -172,12 +150,6 @@ fn rsa2048() -> PublicRsaParameters {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rsa_is_taken_where_there_is_no_curve() {
-        assert_eq!(automatic(Support::Present), AttestationKind::P256);
-        assert_eq!(automatic(Support::Absent), AttestationKind::Rsa2048);
-    }
 
     #[test]
     fn only_the_attestation_key_is_restricted() {

@@ -29,8 +29,6 @@ pub(crate) enum Meaning {
     NoSuchHandle,
     /// The index is defined and was never written (TPM_RC_NV_UNINITIALIZED).
     NotWritten,
-    /// The TPM does not implement the command (TPM_RC_COMMAND_CODE).
-    NoSuchCommand,
     /// No room for another object or session: TPM_RC_CONTEXT_GAP, OBJECT_MEMORY, SESSION_MEMORY, MEMORY,
     /// SESSION_HANDLES or OBJECT_HANDLES.
     NoRoom,
@@ -75,7 +73,6 @@ fn tpm_meaning(code: u32) -> Meaning {
     match code {
         0x921 => Meaning::Lockout,
         0x101 => Meaning::Failure,
-        0x143 => Meaning::NoSuchCommand,
         0x14A => Meaning::NotWritten,
         0x901..=0x906 => Meaning::NoRoom,
         // TPM_RC_YIELDED, TESTING, NV_RATE, RETRY
@@ -147,7 +144,6 @@ mod tests {
         }
         assert_eq!(meaning(0x907), Meaning::Other);
         assert_eq!(meaning(0x14A), Meaning::NotWritten);
-        assert_eq!(meaning(0x143), Meaning::NoSuchCommand);
         assert_eq!(meaning(0x1DF), Meaning::Integrity);
         assert_eq!(meaning(0x18B), Meaning::NoSuchHandle);
         assert_eq!(meaning(0x9A2), Meaning::WrongPassword);
