@@ -59,6 +59,9 @@ pub struct Registration {
     pub host: HostId,
     /// What is asked of the session.
     pub commands: mpsc::Receiver<Command>,
+    /// Whether another session of the host was open: a connection that broke and was not noticed yet, or a second
+    /// machine with the same key.
+    pub replaced_another: bool,
     number: u64,
 }
 
@@ -69,11 +72,12 @@ impl Sessions {
         let mut inner = self.lock();
         inner.next = inner.next.saturating_add(1);
         let number = inner.next;
-        if let Some(older) = inner.open.insert(host.clone(), Open { number, commands: sender }) {
+        let older = inner.open.insert(host.clone(), Open { number, commands: sender });
+        if let Some(older) = &older {
             // A full queue belongs to a session that is stuck; it ends when its own stream does.
             let _stuck = older.commands.try_send(Command::Close { reason: "a newer session began".into() });
         }
-        Registration { host: host.clone(), commands, number }
+        Registration { host: host.clone(), commands, replaced_another: older.is_some(), number }
     }
 
     /// Removes a session that ended.
@@ -119,10 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_session_replaces_the_older_and_outlives_its_end() {
+    fn case_56_the_newest_of_two_sessions_of_one_key_wins_and_knows_that_it_is_not_the_only_one() {
         let sessions = Sessions::default();
         let mut older = sessions.enter(&host());
         let newer = sessions.enter(&host());
+        assert!(!older.replaced_another && newer.replaced_another);
         assert!(matches!(older.commands.try_recv(), Ok(Command::Close { .. })));
         sessions.leave(&older);
         assert!(sessions.is_connected(&host()));

@@ -146,7 +146,7 @@ fn genuine(
             baseline_log: if subject.baseline.is_some() { subject.baseline_log.or(quoted_log) } else { quoted_log },
             quoted_log,
         },
-        oem: claims.oem,
+        oem: in_our_words(claims.oem),
         policy,
         boot_log: sent,
         notes,
@@ -186,6 +186,18 @@ fn oem_misses(oem: &OemStanding) -> Vec<String> {
         }
     };
     [miss("evidence", &oem.evidence), miss("licence", &oem.licence)].into_iter().flatten().collect()
+}
+
+/// A status that does not exist is no good one, and is kept as what it is worth.
+fn in_our_words(oem: OemStanding) -> OemStanding {
+    let known = |status: String| {
+        if status.is_empty() || OemStanding::STATUSES.contains(&status.as_str()) {
+            status
+        } else {
+            "invalid".to_owned()
+        }
+    };
+    OemStanding { evidence: known(oem.evidence), licence: known(oem.licence) }
 }
 
 fn notes(facts: &QuoteFacts) -> serde_json::Map<String, serde_json::Value> {

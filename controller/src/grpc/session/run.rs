@@ -172,6 +172,12 @@ impl Session {
         tracing::info!(host.id = %self.host, agent.version = %version, "session began");
         let unknown = || Fault::new(Code::UnknownCertificate, "the host is not in the fleet");
         let host = self.core.store.host(&self.host).await.map_err(Fault::from)?.ok_or_else(unknown)?;
+        if self.registration.replaced_another {
+            let details = serde_json::json!({ "address": self.peer.address });
+            let audit = self.core.audit_host(&self.host, "host.session_replaced", "ok", &details);
+            self.core.store.append_audit(&audit).await.map_err(Fault::from)?;
+            tracing::warn!(host.id = %self.host, address = %self.peer.address, "a second session of one key: the newest wins");
+        }
         self.subject = if host.awaits_approval { None } else { Subject::load(&self.core, &host).await? };
         self.send(Down::Welcome(v1::Welcome {
             heartbeat_seconds: u32::try_from(self.core.settings.heartbeat.as_secs()).unwrap_or(u32::MAX),
