@@ -8,8 +8,16 @@ const TICKS: f64 = 100.0;
 
 /// Processor time of a process and all its threads so far, in seconds.
 pub(super) fn seconds(pid: u32) -> anyhow::Result<f64> {
-    let file = format!("/proc/{pid}/stat");
-    let text = std::fs::read_to_string(&file).with_context(|| format!("reading {file}"))?;
+    read(&format!("/proc/{pid}/stat"))
+}
+
+/// Processor time of the thread that asks, in seconds.
+pub(super) fn of_this_thread() -> anyhow::Result<f64> {
+    read("/proc/thread-self/stat")
+}
+
+fn read(file: &str) -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("reading {file}"))?;
     used(&text).with_context(|| format!("{file} has another form"))
 }
 
