@@ -91,7 +91,7 @@ fn best<'a>(
     facts: &QuoteFacts,
     log: Option<&EventLog>,
 ) -> (String, Vec<String>) {
-    let mut missed = (String::new(), vec!["no_policy: no version of the policy is accepted now".to_owned()]);
+    let mut otherwise = (String::new(), vec!["no_policy: no version of the policy is accepted now".to_owned()]);
     for one in versions {
         let name = format!("{}@{}", one.name, one.version);
         let misses: Vec<String> =
@@ -100,10 +100,10 @@ fn best<'a>(
             return (name, misses);
         }
         if is_active(one) {
-            missed = (name, misses);
+            otherwise = (name, misses);
         }
     }
-    missed
+    otherwise
 }
 
 fn is_active(one: &Accepted) -> bool {
