@@ -135,6 +135,9 @@ fn genuine(
             String::new()
         }
     };
+    // A policy that needs the log says again what is wrong with it.
+    let mut seen = std::collections::BTreeSet::new();
+    misses.retain(|miss| seen.insert(miss.clone()));
     let quoted_log = log_digest(sent.as_ref(), subject);
     Finding::Genuine(Box::new(Genuine {
         misses,

@@ -20,17 +20,21 @@ macro_rules! every_message {
 }
 
 every_message! {
-    Ack AgentMessage ArchiveResponse AttestationRecord AuditEntry BeginRequest BeginResponse BlobChunk Challenge
-    ChallengeOutcome ChallengeRequest ChallengeResponse ControllerMessage CreateRolloutRequest CreateTokenRequest
-    CreateTokenResponse DesiredState Evidence Export ExportResult ExportTask FinishRequest FinishResponse GetBlobRequest
-    HealthResult HealthTask Heartbeat Hello Host HostDetail HostHealth Label ListAuditRequest ListAuditResponse
-    ListExportsRequest ListExportsResponse ListHostsRequest ListHostsResponse ListReleasesRequest ListReleasesResponse
-    ListRolloutsRequest ListRolloutsResponse ListTokensRequest ListTokensResponse PcrState PcrValue Ping PingReply
-    PingRequest Pong PublishRequest PutBlobHeader PutBlobRequest PutBlobResponse Release RenewRequest RenewResponse
-    RevokeTokenRequest RevokeTokenResponse Rollout RolloutActionRequest RunTaskRequest ShowHealthRequest
-    ShowHealthResponse ShowHostRequest ShowRolloutRequest StatBlobRequest StatBlobResponse Target Task TaskOffer
-    TaskResult TaskStatusRequest TasksResponse Token UpdateReport Verdict VerifyAuditRequest VerifyAuditResponse Wave
-    Welcome
+    Ack ActivatePolicyRequest AgentMessage ArchiveResponse AttestationRecord AuditEntry BeginRequest BeginResponse
+    BlobChunk Challenge ChallengeOutcome ChallengeRequest ChallengeResponse ControllerMessage CreateRolloutRequest
+    CreateTokenRequest CreateTokenResponse DesiredState DiffPoliciesRequest DiffPoliciesResponse EnrolSoftwareKeyRequest
+    Escalation Evidence ExplainPolicyRequest ExplainPolicyResponse Export ExportResult ExportTask FinishRequest
+    FinishResponse GetBlobRequest HealthResult HealthTask Heartbeat Hello Host HostActionRequest HostDetail HostHealth
+    Label ListAuditRequest ListAuditResponse ListEnrolmentsRequest ListEnrolmentsResponse ListEscalationsRequest
+    ListEscalationsResponse ListExportsRequest ListExportsResponse ListHostsRequest ListHostsResponse
+    ListPoliciesRequest ListPoliciesResponse ListReleasesRequest ListReleasesResponse ListRolloutsRequest
+    ListRolloutsResponse ListTokensRequest ListTokensResponse ObserveRequest ObserveResponse ObservedPcr ObservedValue
+    PcrState PcrValue PendingEnrolment Ping PingReply PingRequest Policy PolicyActionRequest PolicyDetail PolicyRef Pong
+    ProposePolicyRequest PublishRequest PutBlobHeader PutBlobRequest PutBlobResponse Release RenewRequest RenewResponse
+    ResolveEscalationRequest RetirePolicyRequest RevokeTokenRequest RevokeTokenResponse Rollout RolloutActionRequest
+    RunTaskRequest ShowHealthRequest ShowHealthResponse ShowHostRequest ShowRolloutRequest StagePolicyRequest
+    StatBlobRequest StatBlobResponse Target Task TaskOffer TaskResult TaskStatusRequest TasksResponse Token UpdateReport
+    Verdict VerifyAuditRequest VerifyAuditResponse Wave Welcome
 }
 
 /// The same bytes as every message: what one refuses another reads. What converts to the model converts back.
