@@ -27,11 +27,30 @@ pub struct Ground {
 impl Ground {
     /// Makes so many TPMs and a controller that asks its hosts for a quote that often.
     pub fn new(bins: &Bins, dir: &Path, tpms: usize, attest_seconds: u64) -> anyhow::Result<Self> {
-        let ca = dir.join("tpm-ca");
-        let make = |number: usize| Swtpm::start_with_ca(&dir.join(format!("tpm-{number}")), &ca);
-        let tpms = (0..tpms).map(make).collect::<Result<Vec<_>, _>>()?;
+        let tpms = manufacture(dir, tpms)?;
         let roots = tpms.first().context("no TPM")?.ca_bundle_path();
-        let controller = Controller::start(bins, &dir.join("controller"), &roots, attest_seconds)?;
+        Self::with_roots(bins, dir, tpms, &roots, attest_seconds)
+    }
+
+    /// The same with one TPM, and a controller that knows its vendor's root and not the CA under it.
+    pub fn trusting_roots_alone(bins: &Bins, dir: &Path, attest_seconds: u64) -> anyhow::Result<Self> {
+        const END: &str = "-----END CERTIFICATE-----\n";
+        let tpms = manufacture(dir, 1)?;
+        let bundle = tpms.first().context("no TPM")?.ca_pem()?;
+        let root = bundle.split_inclusive(END).next().context("no root")?;
+        let roots = dir.join("roots.pem");
+        std::fs::write(&roots, root)?;
+        Self::with_roots(bins, dir, tpms, &roots, attest_seconds)
+    }
+
+    fn with_roots(
+        bins: &Bins,
+        dir: &Path,
+        tpms: Vec<Swtpm>,
+        roots: &Path,
+        attest_seconds: u64,
+    ) -> anyhow::Result<Self> {
+        let controller = Controller::start(bins, &dir.join("controller"), roots, attest_seconds)?;
         let admin = controller.admin()?;
         Ok(Self { dir: dir.to_owned(), controller, admin, tpms })
     }
@@ -69,4 +88,10 @@ impl Ground {
     pub fn audit(&self, action: &str) -> anyhow::Result<Vec<Value>> {
         self.admin.items(&["audit", "list", "--action", action, "--limit", "500"])
     }
+}
+
+fn manufacture(dir: &Path, count: usize) -> anyhow::Result<Vec<Swtpm>> {
+    let ca = dir.join("tpm-ca");
+    let make = |number: usize| Swtpm::start_with_ca(&dir.join(format!("tpm-{number}")), &ca);
+    Ok((0..count).map(make).collect::<Result<Vec<_>, _>>()?)
 }

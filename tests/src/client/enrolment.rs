@@ -70,6 +70,7 @@ pub fn begin_request(tpm: &Tpm, token: &str) -> anyhow::Result<v1::BeginRequest>
         tls_public: keys.tls_public.clone(),
         csr: certificate_request(tpm)?,
         agent_version: "0".to_owned(),
+        ek_chain: keys.ek_chain.clone(),
         ..v1::BeginRequest::default()
     };
     sign_begin(&mut request, token);
