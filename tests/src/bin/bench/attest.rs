@@ -34,14 +34,18 @@ pub(crate) fn run(ground: &Ground) -> anyhow::Result<Vec<Figure>> {
 
 async fn end_to_end(ground: &Ground, population: &flota_sim::Population) -> anyhow::Result<Vec<Figure>> {
     processors::allow_many_files()?;
-    let fleet = fleet::start(ground, population).context("starting a controller")?;
+    let mut fleet = fleet::start(ground, population).context("starting a controller")?;
     eprintln!("{} hosts: enrolment", hosts::HOSTS);
     let (members, mut figures) = hosts::enrol(&fleet, population).await.context("enrolment")?;
     eprintln!("{} hosts: sessions", hosts::HOSTS);
     let (tally, sessions) = hosts::connect(&members).await.context("sessions")?;
     figures.extend(sessions);
-    eprintln!("{} hosts: challenges for {} s", hosts::HOSTS, load::WINDOW.as_secs());
-    figures.extend(load::measure(&fleet, &members, &tally).await.context("challenges")?);
+    eprintln!("{} hosts: challenges on demand for {} s", hosts::HOSTS, load::WINDOW.as_secs());
+    figures.extend(load::on_demand(&fleet, &members, &tally).await.context("challenges on demand")?);
+    eprintln!("{} hosts: challenges every second for {} s", hosts::HOSTS, load::WINDOW.as_secs());
+    fleet.attest_every_second().context("starting the controller with another interval")?;
+    let (tally, _) = hosts::connect(&members).await.context("sessions")?;
+    figures.extend(load::by_schedule(&fleet, &tally).await.context("challenges every second")?);
     fleet.stop()?;
     Ok(figures)
 }

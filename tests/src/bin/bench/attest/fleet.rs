@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use flota_daemon::dial::dial;
 use flota_daemon::tls;
 use flota_sim::Population;
@@ -17,6 +17,8 @@ use crate::ground::Ground;
 const ATTEST_SECONDS: u64 = 3600;
 /// Between heartbeats, as a controller has it unless told otherwise. The harness sets 2, which a thousand hosts feel.
 const HEARTBEAT: (&str, &str) = ("heartbeat_seconds = 2\n", "heartbeat_seconds = 30\n");
+/// What [`SimFleet::attest_every_second`] changes.
+const INTERVAL: (&str, &str) = ("attest_interval_seconds = 3600\n", "attest_interval_seconds = 1\n");
 
 /// The controller.
 pub(super) struct SimFleet {
@@ -31,11 +33,7 @@ pub(super) fn start(ground: &Ground, population: &Population) -> anyhow::Result<
     let roots = folder.join("ek-roots.pem");
     std::fs::write(&roots, population.ek_roots())?;
     let mut controller = Controller::start(&ground.bins, &folder.join("controller"), &roots, ATTEST_SECONDS)?;
-    let settings = controller.dir().join("controller.toml");
-    let text = std::fs::read_to_string(&settings)?.replace(HEARTBEAT.0, HEARTBEAT.1);
-    controller.stop()?;
-    std::fs::write(&settings, text)?;
-    controller.restart()?;
+    restart_with(&mut controller, HEARTBEAT)?;
     let place = Place {
         enrollment: controller.enrollment.clone(),
         fleet: controller.fleet.clone(),
@@ -65,8 +63,22 @@ impl SimFleet {
         self.controller.process().pid().context("the controller does not run")
     }
 
+    /// Starts it again with another interval. All sessions end.
+    pub(super) fn attest_every_second(&mut self) -> anyhow::Result<()> {
+        restart_with(&mut self.controller, INTERVAL)
+    }
+
     /// Ends it in order.
     pub(super) fn stop(mut self) -> anyhow::Result<()> {
         self.controller.stop()
     }
+}
+
+fn restart_with(controller: &mut Controller, (line, other): (&str, &str)) -> anyhow::Result<()> {
+    let settings = controller.dir().join("controller.toml");
+    let text = std::fs::read_to_string(&settings)?;
+    ensure!(text.contains(line), "the settings do not hold {line:?}");
+    controller.stop()?;
+    std::fs::write(&settings, text.replace(line, other))?;
+    controller.restart()
 }

@@ -1,13 +1,18 @@
 //! What the processors did, and how many files may be open.
 
+use std::time::Instant;
+
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::figure::Figure;
+use crate::ground;
 
 /// What /proc counts processor time in: USER_HZ, 100 a second on every architecture of Linux that we build for.
 const TICKS: f64 = 100.0;
 
 /// Processor time of a process and all its threads so far, in seconds.
-pub(super) fn seconds(pid: u32) -> anyhow::Result<f64> {
+fn seconds(pid: u32) -> anyhow::Result<f64> {
     read(&format!("/proc/{pid}/stat"))
 }
 
@@ -28,10 +33,50 @@ fn used(stat: &str) -> Option<f64> {
     Some((ticks()? + ticks()?) / TICKS)
 }
 
-/// How many there are.
-pub(super) fn count() -> f64 {
-    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u32::try_from(count).map_or(f64::INFINITY, f64::from)
+/// Processor time so far, of a controller and of this program.
+pub(super) struct Used {
+    at: Instant,
+    controller: f64,
+    ourselves: f64,
+}
+
+/// How long was looked, and how many processors were busy on average.
+pub(super) struct Busy {
+    pub(super) seconds: f64,
+    controller: f64,
+    ourselves: f64,
+}
+
+impl Used {
+    /// Now.
+    pub(super) fn by(controller: u32) -> anyhow::Result<Self> {
+        let controller = seconds(controller)?;
+        Ok(Self { at: Instant::now(), controller, ourselves: seconds(std::process::id())? })
+    }
+
+    /// From `before` until now.
+    pub(super) fn since(&self, before: &Self) -> Busy {
+        let seconds = self.at.duration_since(before.at).as_secs_f64();
+        let busy = |after: f64, before: f64| (after - before) / seconds;
+        Busy {
+            seconds,
+            controller: busy(self.controller, before.controller),
+            ourselves: busy(self.ourselves, before.ourselves),
+        }
+    }
+}
+
+impl Busy {
+    /// Beside what the machine has.
+    pub(super) fn figures(&self, while_doing: &str) -> Vec<Figure> {
+        let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let all = u32::try_from(count).map_or(f64::INFINITY, f64::from);
+        let figure = |whose: &str, value: f64| {
+            Figure::new(format!("{while_doing}: processors of {whose}"), value, "cores")
+                .beside(&ground::machine(), Some(all))
+        };
+        vec![figure("the controller", self.controller), figure("hosts and operators", self.ourselves)]
+    }
 }
 
 /// A thousand sessions are a thousand files at either end, and the usual limit is 1024. Children inherit what is set.
