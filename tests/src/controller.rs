@@ -87,6 +87,15 @@ impl Controller {
         Ok(())
     }
 
+    /// Adds lines to its settings and starts it again.
+    pub fn configure(&mut self, lines: &str) -> anyhow::Result<()> {
+        self.stop()?;
+        let settings = self.dir.join("controller.toml");
+        let text = std::fs::read_to_string(&settings)?;
+        std::fs::write(&settings, format!("{text}{lines}\n"))?;
+        self.restart()
+    }
+
     /// Starts it again with a clock that can be moved.
     pub fn restart_with_clock(&mut self, clock: &ShiftedClock) -> anyhow::Result<()> {
         self.stop()?;

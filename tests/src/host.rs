@@ -113,6 +113,30 @@ impl BotHost {
         output
     }
 
+    /// Enrols as the host that its TPM is known to be, without a token.
+    pub fn enroll_again(&self) -> anyhow::Result<Output> {
+        self.command(&["enroll", "--config"]).arg(&self.config).output().context("running flota-agent enroll")
+    }
+
+    /// Sets keys of a table of the agent's settings; the table is there, or is added at the end.
+    pub fn configure(&self, table: &str, lines: &str) -> anyhow::Result<()> {
+        let (text, head) = (std::fs::read_to_string(&self.config)?, format!("[{table}]\n"));
+        let changed = if text.contains(&head) {
+            text.replacen(&head, &format!("{head}{lines}\n"), 1)
+        } else {
+            format!("{text}\n{head}{lines}\n")
+        };
+        std::fs::write(&self.config, changed).context("writing agent.toml")
+    }
+
+    /// Ends the agent in order and starts it again.
+    pub fn restart_agent(&mut self) -> anyhow::Result<()> {
+        if let Some(mut agent) = self.agent.take() {
+            agent.stop()?;
+        }
+        self.start_agent()
+    }
+
     /// Starts the agent.
     pub fn start_agent(&mut self) -> anyhow::Result<()> {
         let log = self.config.with_file_name("agent.log");

@@ -4,6 +4,7 @@
 //! Never: a mock of something of ours, a fixed port, a path outside the fleet's folder. Start at [`Fleet`].
 
 mod bins;
+pub mod boot_log;
 pub mod client;
 mod clock;
 mod controller;
@@ -17,6 +18,7 @@ mod process;
 pub mod wait;
 
 pub use bins::Bins;
+pub use boot_log::BootLog;
 pub use clock::ShiftedClock;
 pub use controller::Controller;
 pub use exchange::Exchange;
