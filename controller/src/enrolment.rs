@@ -20,7 +20,9 @@ use flota_attest::rules::{check_ak_public, check_ek_public, check_tls_public};
 use flota_model::host::KeyStorage;
 use flota_model::{Digest, HostId, HostName, Timestamp, TokenId};
 use flota_seal::binding::{self, BeginFields, ChallengeFields};
-use flota_store::{Approval, EnrolOutcome, Enrolment, HostKeys, HostMeasurements, TokenKey, TokenRecord, TokenState};
+use flota_store::{
+    Approval, EnrolOutcome, Enrolment, HostKeys, HostMeasurements, NewEscalation, TokenKey, TokenRecord, TokenState,
+};
 use serde_json::json;
 
 use crate::ca;
@@ -155,10 +157,32 @@ pub async fn finish(core: &Core, session_id: &[u8], proof: &Proof<'_>, exporter:
     let pending = core.enrolments.take(session_id, now).ok_or_else(|| {
         Fault::new(Code::EvidenceRefused, "this enrolment is unknown, over, or took too long").fix("begin again")
     })?;
-    let measurements = verify(core, &pending, proof, exporter)?;
-    let member = enter(core, &pending, measurements, now).await?;
+    let entered = match verify(core, &pending, proof, exporter) {
+        Ok(measurements) => enter(core, &pending, measurements, now).await,
+        Err(fault) => Err(fault),
+    };
+    let member = match entered {
+        Ok(member) => member,
+        Err(fault) => return Err(refused_on_record(core, &pending, fault).await?),
+    };
     core.enrolments.remember(session_id, Answered { request, member: member.clone(), expires_at: pending.expires_at });
     Ok(member)
+}
+
+/// A refusal after a valid invitation is on the record; one that concerns a host which is in is also for the security
+/// role: somebody tries to be that host.
+async fn refused_on_record(core: &Core, pending: &Pending, fault: Fault) -> Result<Fault, Fault> {
+    let host = HostId::of_endorsement_key(&Digest::of(pending.keys.ek.spki_der()));
+    let details = json!({ "token": pending.token, "code": fault.code.as_str(), "reason": fault.sentence });
+    let audit = core.audit_host(&host, "host.enrol", "refused", &details);
+    core.store.append_audit(&audit).await?;
+    if fault.code == Code::NameTaken {
+        let summary = format!("an enrolment as a host that is in was refused: {}", fault.sentence);
+        let escalation = NewEscalation { kind: "enrolment".into(), summary };
+        let audit = core.audit("escalation.open", format!("host/{host}"), "ok", &json!({ "kind": "enrolment" }));
+        core.store.escalate(&host, &escalation, &audit).await?;
+    }
+    Ok(fault)
 }
 
 /// Makes a proven host a member, and its certificate.

@@ -19,7 +19,7 @@ const MAX_PENDING: usize = 1024;
 const MAX_BEGINS: u32 = 120;
 /// The window of that limit.
 const WINDOW: Duration = Duration::from_mins(1);
-/// Addresses remembered for that limit; when there are more, the oldest windows are dropped.
+/// Addresses remembered for that limit; when there are more at once, all are forgotten.
 const MAX_ADDRESSES: usize = 4096;
 
 /// What the first call established and the second one needs.
@@ -56,6 +56,10 @@ impl EnrolmentSessions {
         let mut begins = lock(&self.begins);
         if begins.len() >= MAX_ADDRESSES {
             begins.retain(|_, (since, _)| now.since(*since) < WINDOW);
+        }
+        if begins.len() >= MAX_ADDRESSES {
+            // A flood from so many addresses is none that a limit for each of them stops; the map must stay small.
+            begins.clear();
         }
         let (since, count) = begins.entry(from).or_insert((now, 0));
         if now.since(*since) >= WINDOW {
