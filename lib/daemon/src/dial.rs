@@ -3,6 +3,8 @@
 //! tonic's channel reconnects by itself; the TLS exporter would change under evidence that is bound to it. So the
 //! connection is made here, and the connector gives it out once.
 
+mod farewell;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +14,9 @@ use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
+
+use farewell::Attended;
+pub use farewell::Farewell;
 
 /// Time for TCP and TLS together; a TPM signs in well under a second even when it is busy.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -78,6 +83,11 @@ pub async fn dial(endpoint: &str, tls: ClientConfig) -> Result<Dialed, DialError
 ///
 /// With TLS 1.3 this succeeds even when the server is about to refuse the client certificate: the first RPC then fails.
 pub async fn dial_with_exporter(endpoint: &str, tls: ClientConfig, label: &[u8]) -> Result<Dialed, DialError> {
+    dial_attended(endpoint, tls, label).await.map(|(dialed, _)| dialed)
+}
+
+/// The same, for callers who want to know why the connection ended.
+pub async fn dial_attended(endpoint: &str, tls: ClientConfig, label: &[u8]) -> Result<(Dialed, Farewell), DialError> {
     let (host, port) = split(endpoint)?;
     let address = format!("{host}:{port}");
     let attempt = tokio::time::timeout(CONNECT_TIMEOUT, connect(host, port, &address, tls));
@@ -87,8 +97,9 @@ pub async fn dial_with_exporter(endpoint: &str, tls: ClientConfig, label: &[u8])
         .1
         .export_keying_material([0; EXPORTER_BYTES], label, None)
         .map_err(|error| DialError::Handshake { address: address.clone(), source: std::io::Error::other(error) })?;
+    let (stream, farewell) = Attended::new(stream);
     let channel = over(stream, &address).await?;
-    Ok(Dialed { channel, exporter })
+    Ok((Dialed { channel, exporter }, farewell))
 }
 
 fn split(endpoint: &str) -> Result<(String, u16), DialError> {
@@ -114,7 +125,7 @@ async fn connect(host: String, port: u16, address: &str, tls: ClientConfig) -> R
         .map_err(|source| DialError::Handshake { address: address.to_owned(), source })
 }
 
-async fn over(stream: TlsStream, address: &str) -> Result<Channel, DialError> {
+async fn over(stream: Attended<TlsStream>, address: &str) -> Result<Channel, DialError> {
     let once = Arc::new(Mutex::new(Some(stream)));
     let connector = tower::service_fn(move |_: Uri| {
         let taken = once.lock().ok().and_then(|mut stream| stream.take());
