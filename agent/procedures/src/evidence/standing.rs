@@ -48,13 +48,14 @@ pub struct Standing {
 /// is this host's.
 pub fn standing(request: &StandingRequest<'_>) -> Standing {
     let StandingRequest { evidence, licence, .. } = *request;
-    let of_licence = |status| licence.map(|path| if is_there(path) { status } else { EvidenceStatus::Missing });
+    let or_missing = |path, status| if is_there(path) { status } else { EvidenceStatus::Missing };
+    let of_licence = |status| licence.map(|path| or_missing(path, status));
     match (evidence, licence) {
         (None, None) => Standing::default(),
         (Some(evidence), _) => {
             let report = check_tpm_status(&request.with_evidence(evidence));
             Standing {
-                evidence: Some(report.evidence_status()),
+                evidence: Some(or_missing(evidence, report.evidence_status())),
                 licence: of_licence(report.licence_status()),
                 findings: report.findings().to_vec(),
             }

@@ -26,7 +26,7 @@ const REVOKED: &str = r#"{"generated_at":"2026-07-20","revoked":["L-0"]}"#;
 /// A host on which everything is in order until a test changes one thing.
 pub(super) struct Host {
     folder: tempfile::TempDir,
-    keyring: String,
+    pub(super) keyring: String,
     pub(super) expected: Option<String>,
     licence_keys: Option<LicenceKeys>,
     revocation_keys: Option<HmacKeys>,

@@ -25,11 +25,13 @@ fn evidence_and_licence_are_told_apart() {
 
 #[test]
 fn a_file_that_is_set_up_and_not_there_is_missing() {
-    let host = Host::new();
+    let mut host = Host::new();
     fs::remove_file(host.path("license.json")).unwrap();
     assert_eq!(words(&host), (Some(Fine), Some(Missing)));
     fs::remove_file(host.path("evidence.json")).unwrap();
     assert_eq!(words(&host), (Some(Missing), Some(Missing)));
+    host.keyring = "/no/such/keyring".to_owned();
+    assert_eq!(words(&host), (Some(Missing), Some(Missing)), "whatever else there is not");
 }
 
 #[test]
