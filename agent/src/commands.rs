@@ -60,7 +60,7 @@ enum Command {
     Checklist(checklist::Show),
     /// Bring an installation back after a disaster (manual §6); exit 1 while a step is open
     Recover(recover::Recover),
-    /// Enrol this host with a token from the controller
+    /// Enrol this host with a token from the controller, or again with the TPM that the controller knows it by
     Enroll(service::Enroll),
     /// Run the agent until SIGTERM
     Run(service::Run),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 const FILE_NAME: &str = "identity.json";
-/// Readable by the agent alone. There is no secret in it: the key is in the TPM.
+/// Readable by the agent alone. There is no secret in it: the key is elsewhere.
 const MODE: u32 = 0o600;
 
 /// An enrolled host's identity.
@@ -22,6 +22,17 @@ pub struct Identity {
     pub host_name: HostName,
     /// Client certificate of the TLS key.
     pub certificate: CertificateDer<'static>,
+    /// Whether a person has let it in.
+    pub approval: Approval,
+}
+
+/// A host that was enrolled with a token that asks for it waits until a person approves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Approval {
+    /// It was not needed, or was given: the controller has treated the host as a member.
+    Given,
+    /// As far as the host knows.
+    Awaited,
 }
 
 /// When a certificate is valid.
@@ -40,13 +51,19 @@ struct Document {
     host_name: HostName,
     /// DER, hex.
     certificate: String,
+    /// Absent in files of members, which is nearly all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    awaits_approval: bool,
 }
 
 /// Why there is no identity.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     /// The host was never enrolled.
-    #[error("this host is not enrolled: run flota-agent enroll --token-file FILE with a token of flota token create")]
+    #[error(
+        "this host is not enrolled: run flota-agent enroll --token-file FILE with a token of flota token create, or without \
+         one if the controller knows its TPM"
+    )]
     NotEnrolled,
     /// The file cannot be read.
     #[error("reading {}", path.display())]
@@ -58,7 +75,7 @@ pub enum IdentityError {
         source: io::Error,
     },
     /// The file was damaged or changed.
-    #[error("{} is damaged: enrol the host again with a new token", .0.display())]
+    #[error("{} is damaged: enrol the host again, without a token if it has a TPM", .0.display())]
     Damaged(PathBuf),
     /// The file cannot be written.
     #[error("keeping the identity")]
@@ -79,15 +96,20 @@ impl Identity {
             Some((document, CertificateDer::from(certificate)))
         });
         let (document, certificate) = parsed.ok_or(IdentityError::Damaged(path))?;
-        Ok(Self { host_id: document.host_id, host_name: document.host_name, certificate })
+        let Document { host_id, host_name, certificate: _, awaits_approval } = document;
+        let approval = if awaits_approval { Approval::Awaited } else { Approval::Given };
+        Ok(Self { host_id, host_name, certificate, approval })
     }
 
     /// Keeps it, whole or not at all.
     pub fn save(&self, state_dir: &Path) -> Result<(), IdentityError> {
-        let Self { host_id, host_name, certificate } = self;
-        let document = serde_json::json!({
-            "host_id": host_id, "host_name": host_name, "certificate": hex::encode(certificate),
-        });
+        let document = Document {
+            host_id: self.host_id.clone(),
+            host_name: self.host_name.clone(),
+            certificate: hex::encode(&self.certificate),
+            awaits_approval: self.approval == Approval::Awaited,
+        };
+        let document = serde_json::json!(document);
         Ok(durable::write_file(&state_dir.join(FILE_NAME), MODE, format!("{document:#}\n").as_bytes())?)
     }
 
@@ -112,9 +134,14 @@ mod tests {
             host_id: "0123456789abcdef".parse().unwrap(),
             host_name: "fra-bot-07".parse().unwrap(),
             certificate: CertificateDer::from(vec![1, 2, 3]),
+            approval: Approval::Given,
         };
         identity.save(dir.path()).unwrap();
         assert_eq!(Identity::load(dir.path()).unwrap().certificate, identity.certificate);
+        assert_eq!(Identity::load(dir.path()).unwrap().approval, Approval::Given);
+        let waiting = Identity { approval: Approval::Awaited, ..identity };
+        waiting.save(dir.path()).unwrap();
+        assert_eq!(Identity::load(dir.path()).unwrap().approval, Approval::Awaited);
         std::fs::write(dir.path().join(FILE_NAME), "{").unwrap();
         assert!(matches!(Identity::load(dir.path()), Err(IdentityError::Damaged(_))));
     }

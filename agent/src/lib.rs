@@ -7,6 +7,7 @@
 
 pub mod commands;
 pub mod enrol;
+pub mod host_key;
 pub mod identity;
 pub mod procedures;
 pub mod session;

@@ -1,5 +1,7 @@
 //! The manual's procedures as the daemon carries them out: with the host's settings instead of flags.
 
+mod oem;
+
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -16,6 +18,8 @@ use flota_procedures::key::{self, KeyError};
 use flota_seal::secret::Secret;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
+
+pub use oem::{LICENCE_KEY, OemFindings, REVOCATION_KEY, ReadKeysError, TPM_KEYRING, check_oem, licence_keys};
 
 use crate::settings::{ExportSettings, HealthSettings, Settings};
 
@@ -104,6 +108,11 @@ impl Environment {
     /// No variable is set.
     pub fn empty() -> Self {
         Self::new(|_| None)
+    }
+
+    /// The value of a variable, if it is set.
+    fn value(&self, name: &str) -> Option<String> {
+        (self.0)(name)
     }
 }
 
@@ -206,7 +215,7 @@ async fn ask_exchange(
     clock: &(dyn Fn() -> Timestamp + Sync),
 ) -> Result<HealthReport, CheckExchangeError> {
     let HealthSettings { exchange, credentials_file, base_url, ca_file, mode } = settings;
-    let entry = ExchangeEntry::read(credentials_file, *exchange, &|name| (environment.0)(name))?;
+    let entry = ExchangeEntry::read(credentials_file, *exchange, &|name| environment.value(name))?;
     let overrides = health::HealthSettings {
         mode: *mode,
         base_url: base_url.clone(),

@@ -2,12 +2,17 @@
 //!
 //! Nothing here decides what is authentic, and nothing on the host stops when the controller is away.
 
+mod boot_log;
 mod connection;
 mod evidence;
+mod oem;
+mod reentry;
 pub mod refusal;
+mod renewal;
 mod serve;
 mod tasks;
 mod transfer;
+mod verdicts;
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -15,13 +20,20 @@ use std::time::Duration;
 
 use flota_daemon::error_chain::chain;
 use flota_daemon::lifecycle::Lifecycle;
+use flota_model::Timestamp;
+use tokio::time::Instant;
 
-use crate::enrol::{EnrolError, open_tpm};
+use crate::enrol::{self, EnrolError};
+use crate::host_key::{HostKey, HostKeyError};
 use crate::identity::{Identity, IdentityError};
 use crate::procedures::Environment;
-use crate::settings::Settings;
+use crate::settings::{Settings, TpmSettings};
 use crate::update::{SpawnError, Updater};
-use serve::Agent;
+use boot_log::BootLog;
+use evidence::Witness;
+use oem::OemCheck;
+use reentry::{Reentry, blames_certificate};
+use serve::{Agent, Reception, SessionEnd};
 use transfer::ControllerTransfer;
 
 /// First pause after a lost connection; doubles up to [`LONGEST_PAUSE`].
@@ -37,9 +49,9 @@ pub enum RunError {
     /// The host has no identity.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The TPM.
+    /// The host's key.
     #[error(transparent)]
-    Tpm(#[from] EnrolError),
+    Key(#[from] HostKeyError),
     /// The updater.
     #[error(transparent)]
     Updater(#[from] SpawnError),
@@ -52,7 +64,8 @@ pub enum RunError {
 pub async fn run(settings: Settings, environment: Environment) -> Result<(), RunError> {
     let settings = Arc::new(settings);
     let identity = Identity::load(&settings.state_dir)?;
-    let tpm = open_tpm(&settings).await?;
+    let key = HostKey::open(&settings).await?;
+    let boot_log = boot_log(&settings).await;
     let lifecycle = Lifecycle::new();
     let transfer = Arc::new(ControllerTransfer::default());
     let updater = Updater::spawn(
@@ -61,8 +74,12 @@ pub async fn run(settings: Settings, environment: Environment) -> Result<(), Run
         Arc::clone(&transfer) as Arc<dyn crate::update::Transfer>,
         &lifecycle,
     )?;
-    tracing::info!(host.id = %identity.host_id, host.name = %identity.host_name, "agent runs");
-    let agent = Agent::new(settings, environment, identity, tpm, updater, transfer);
+    tracing::info!(
+        host.id = %identity.host_id, host.name = %identity.host_name, "agent runs; key: {}", key.residence()
+    );
+    let oem = OemCheck::new(Arc::clone(&settings), environment.clone());
+    let witness = Witness { key, boot_log, oem, reports: updater.reports() };
+    let agent = Agent::new(settings, environment, identity, witness, updater, transfer);
     let stopping = lifecycle.stopping();
     lifecycle.spawn_vital("session", async move {
         tokio::select! {
@@ -73,18 +90,63 @@ pub async fn run(settings: Settings, environment: Environment) -> Result<(), Run
     lifecycle.run_until_stopped().await.map_err(RunError::Signals)
 }
 
+/// The log of the boot; none where there is no TPM to vouch for it.
+async fn boot_log(settings: &Settings) -> Option<Arc<BootLog>> {
+    let TpmSettings::Required(access) = &settings.tpm else { return None };
+    let path = access.boot_log.clone();
+    let read = tokio::task::spawn_blocking(move || BootLog::read(&path)).await.ok()?;
+    read.unwrap_or_else(|error| {
+        tracing::warn!(error = chain(&error), "the boot log is not sent to the controller");
+        None
+    })
+    .map(Arc::new)
+}
+
 /// Connects, serves, and after every end connects again.
 async fn keep_connected(mut agent: Agent) {
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, mut reentry) = (FIRST_PAUSE, Reentry::new());
     loop {
-        let began = tokio::time::Instant::now();
-        let error = agent.session().await;
+        let began = Instant::now();
+        let (end, reception) = agent.session().await;
         if began.elapsed() >= GOOD_SESSION {
             pause = FIRST_PAUSE;
         }
-        tracing::warn!(error = chain(&error), pause_ms = pause.as_millis(), "no session with the controller");
+        tracing::warn!(error = chain(&end), pause_ms = pause.as_millis(), "no session with the controller");
+        match reception {
+            Reception::Welcomed => reentry.relax(),
+            Reception::Rejected => come_back(&mut agent, &end, &mut reentry).await,
+        }
         tokio::time::sleep(jittered(pause)).await;
         pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Enrols the host again if that is what it takes, and nobody has to do it by hand.
+async fn come_back(agent: &mut Agent, end: &SessionEnd, reentry: &mut Reentry) {
+    let now = Timestamp::from_micros(flota_daemon::present());
+    let has_expired = agent.identity.validity().is_none_or(|validity| validity.until <= now);
+    if !blames_certificate(end, has_expired) || !reentry.begins(Instant::now(), jittered) {
+        return;
+    }
+    tracing::warn!(
+        has_expired,
+        "the certificate of this host is not taken; enrolling again with its TPM, without a token"
+    );
+    match enrol::come_back(&agent.workshop.settings, agent.key(), &agent.identity.host_id).await {
+        Ok(identity) => {
+            tracing::info!(host.id = %identity.host_id, "this host has come back and has a new certificate");
+            agent.identity = identity;
+        }
+        Err(error) => {
+            if !matches!(error, EnrolError::Refused(_) | EnrolError::TokenNeeded) {
+                reentry.relax();
+            }
+            let error = chain(&error);
+            tracing::error!(
+                error,
+                "this host cannot come back by itself; it tries again, or a person enrols it with a token"
+            );
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flota_procedures::health::{BaseUrl, ExchangeId, Mode};
-use flota_tpm::Tcti;
+use flota_tpm::{KeyChoice, Tcti};
 
 pub use reader::{BadSetting, Problems};
 
@@ -32,14 +32,16 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// Whom to connect to.
     pub controller: ControllerSettings,
-    /// Way to the TPM; none on a host without one, which enrols with a software key where policy allows it.
-    pub tpm: Option<Tcti>,
+    /// The TPM, or that there is none.
+    pub tpm: TpmSettings,
     /// How to drive the bot.
     pub bot: BotSettings,
     /// What a security export contains.
     pub export: ExportSettings,
     /// How packages are checked.
     pub package: PackageSettings,
+    /// The evidence and the licence whose state goes into every quote.
+    pub oem: OemSettings,
     /// Which exchange is checked; none if no health check was set up.
     pub health: Option<HealthSettings>,
     /// The pace of an update.
@@ -55,6 +57,26 @@ pub struct ControllerSettings {
     pub fleet: String,
     /// PEM file with the fleet CA.
     pub ca_file: PathBuf,
+}
+
+/// `[tpm]`: where the host's keys are.
+#[derive(Debug, Clone)]
+pub enum TpmSettings {
+    /// `mode = "required"`: in its TPM.
+    Required(TpmAccess),
+    /// `mode = "none"`: the host has no TPM, libtss2 is never called, and its TLS key is in a file.
+    Absent,
+}
+
+/// How the TPM is used.
+#[derive(Debug, Clone)]
+pub struct TpmAccess {
+    /// The way to it. Without one, whatever needs the TPM is refused.
+    pub tcti: Option<Tcti>,
+    /// Which kinds of keys are made where the TPM offers several.
+    pub keys: KeyChoice,
+    /// The firmware's event log. A host without the file has no log to show.
+    pub boot_log: PathBuf,
 }
 
 /// `[bot]`: the service commands.
@@ -101,6 +123,27 @@ pub struct ExportSettings {
 pub struct PackageSettings {
     /// File with the HMAC key that every package must be signed with.
     pub key_file: PathBuf,
+}
+
+/// `[oem]`: what `check-tpm-status` is given by flags (manual §3). What is not named is not checked.
+#[derive(Debug, Clone)]
+pub struct OemSettings {
+    /// The evidence.
+    pub evidence_file: Option<PathBuf>,
+    /// The whole fingerprint that the host must have; the licence's if absent.
+    pub expected_fingerprint: Option<String>,
+    /// File with the public keys of evidence.
+    pub keyring: Option<PathBuf>,
+    /// The licence.
+    pub licence_file: Option<PathBuf>,
+    /// File with the keys that prove the licence.
+    pub licence_keys: Option<PathBuf>,
+    /// The issuer's list of revoked licences.
+    pub revocation_list: Option<PathBuf>,
+    /// File with the keys that prove that list.
+    pub revocation_keys: Option<PathBuf>,
+    /// How long a result counts before the files are looked at again.
+    pub check_interval: Duration,
 }
 
 /// `[health]`: the exchange health check (manual §4).

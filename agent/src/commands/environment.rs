@@ -3,16 +3,13 @@
 use flota_procedures::key::{self, KeyError};
 use flota_seal::secret::Secret;
 
+pub(super) use crate::procedures::REVOCATION_KEY;
+use crate::procedures::{LICENCE_KEY, TPM_KEYRING};
+
 /// The HMAC key of exports: the key, or the path of its file.
 pub(super) const AUDIT_KEY: &str = "BOT_CORE_SECURITY_AUDIT_KEY";
 /// Its name.
 const AUDIT_KEY_ID: &str = "BOT_CORE_SECURITY_AUDIT_KEY_ID";
-/// The keyring of TPM evidence: its path, or its JSON.
-const TPM_KEYRING: &str = "BOT_CORE_TPM_PUBLIC_KEYS";
-/// The Ed25519 public key of `.lic` licences, in hexadecimal.
-const LICENCE_KEY: &str = "BOT_CORE_LICENSE_PUBLIC_KEY";
-/// The HMAC key of revocation lists: the key, `{"keys": {id: secret}}`, or the path of a file with one of them.
-pub(super) const REVOCATION_KEY: &str = "BOT_CORE_LICENSE_REVOCATION_KEY";
 
 /// The value of a variable; one that is empty counts as not set.
 pub(super) fn variable(name: &str) -> Option<String> {

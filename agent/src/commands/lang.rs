@@ -65,6 +65,9 @@ macro_rules! terms {
 terms! {
     // status
     Installation: "installation", "instalacja";
+    Key: "key", "klucz";
+    InTpm: "in the TPM", "w TPM";
+    InFile: "file (no TPM)", "plik (bez TPM)";
     Update: "update", "aktualizacja";
     NoUpdateYet: "none yet: the agent has not run here", "jeszcze żadnej: agent tu nie działał";
     Release: "release", "wydanie";

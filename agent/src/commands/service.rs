@@ -11,6 +11,8 @@ use tokio::runtime::Runtime;
 use super::Config;
 use super::environment;
 use super::output::{Answer, Failure, or_exit};
+use crate::enrol::Invitation;
+use crate::identity::{Approval, Identity};
 use crate::procedures::Environment;
 use crate::settings::{EXIT_BAD_SETTINGS, Settings};
 use crate::{enrol, session};
@@ -30,9 +32,9 @@ pub(super) struct Run {
 pub(super) struct Enroll {
     #[command(flatten)]
     config: Config,
-    /// The file with the token that the controller gave out
+    /// The file with the token that the controller gave out; a host that was enrolled before, with the TPM it has, needs none
     #[arg(long, value_name = "FILE")]
-    token_file: PathBuf,
+    token_file: Option<PathBuf>,
 }
 
 impl Run {
@@ -50,14 +52,32 @@ impl Run {
 impl Enroll {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         let settings = load(&self.config)?;
-        let token = read_token(&self.token_file).map_err(|error| {
-            Failure::because(format!("reading the token file {}: {error}", self.token_file.display()), EXIT_FAILED)
-        })?;
+        let read = |path: PathBuf| {
+            let failed = |error| format!("reading the token file {}: {error}", path.display());
+            read_token(&path).map_err(|error| Failure::because(failed(error), EXIT_FAILED))
+        };
+        let token = self.token_file.map(read).transpose()?;
+        let invitation = token.as_deref().map_or(Invitation::Known, Invitation::Token);
         let runtime = Runtime::new().map_err(or_exit(EXIT_FAILED))?;
-        let identity = runtime.block_on(enrol::enrol(&settings, &token)).map_err(or_exit(EXIT_FAILED))?;
-        let document = Json::object([("status", "enrolled".into()), ("host_id", identity.host_id.as_str().into())]);
-        Ok(Answer::json(&document, 0))
+        let identity = runtime.block_on(enrol::enrol(&settings, invitation)).map_err(or_exit(EXIT_FAILED))?;
+        Ok(Answer::json(&document(&identity), 0))
     }
+}
+
+fn document(identity: &Identity) -> Json {
+    let Identity { host_id, host_name, approval, .. } = identity;
+    let (status, hint) = match approval {
+        Approval::Given => ("enrolled", None),
+        Approval::Awaited => {
+            ("pending_approval", Some(format!("a person must let this host in: flota enrolment approve {host_name}")))
+        }
+    };
+    let members = [
+        ("status", Json::from(status)),
+        ("host_id", host_id.as_str().into()),
+        ("host_name", host_name.as_str().into()),
+    ];
+    Json::object(members.into_iter().chain(hint.map(|hint| ("hint", hint.into()))))
 }
 
 fn load(config: &Config) -> Result<Settings, Failure> {

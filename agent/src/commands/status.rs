@@ -9,7 +9,7 @@ use flota_seal::json::Json;
 use super::Config;
 use super::lang::{Lang, Term};
 use super::output::{Answer, Failure, or_exit};
-use crate::settings::{EXIT_BAD_SETTINGS, Settings};
+use crate::settings::{EXIT_BAD_SETTINGS, Settings, TpmSettings};
 use crate::update::Journal;
 
 /// The journal cannot be read.
@@ -32,6 +32,7 @@ impl Show {
         };
         let shown = |installed: Option<&Installed>| shown(installed, lang);
         line(Term::Installation, &settings.root.display().to_string());
+        line(Term::Key, lang.say(if let TpmSettings::Absent = settings.tpm { Term::InFile } else { Term::InTpm }));
         let Some(state) = state else {
             line(Term::Update, lang.say(Term::NoUpdateYet));
             return Ok(Answer::text(text, 0));

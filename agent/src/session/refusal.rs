@@ -3,6 +3,9 @@
 use flota_proto::{CODE_HEADER, REQUEST_ID_HEADER};
 use tonic::Status;
 
+/// The code of a certificate that the controller does not know, or whose time is over.
+pub(crate) const UNKNOWN_CERTIFICATE: &str = "FLT-0201";
+
 /// A refusal, with the code and the request id under which the controller logged it.
 #[derive(Debug, thiserror::Error)]
 #[error("{code}: {sentence} (request {request_id})")]
@@ -15,6 +18,11 @@ pub struct Refusal {
     pub request_id: String,
     /// The gRPC code.
     pub grpc: tonic::Code,
+}
+
+/// Whether the controller said this itself. What was made on the way says nothing about what the controller did.
+pub fn is_of_controller(status: &Status) -> bool {
+    status.metadata().get(CODE_HEADER).is_some()
 }
 
 /// Reads a status.

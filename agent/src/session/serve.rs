@@ -1,27 +1,32 @@
 //! One session: hello, then whatever either side has to say, until the connection ends.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flota_daemon::dial::Farewell;
+use flota_daemon::error_chain::chain;
 use flota_model::Digest;
 use flota_model::update::DesiredState;
 use flota_proto::v1;
 use flota_proto::v1::agent_message::Body as Up;
 use flota_proto::v1::agent_session_client::AgentSessionClient;
 use flota_proto::v1::controller_message::Body as Down;
-use flota_tpm::Tpm;
-use rustls::pki_types::CertificateDer;
+use rustls::AlertDescription;
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 
 use super::connection::{ConnectError, connect};
-use super::evidence::{self, Bound};
-use super::refusal::{Refusal, refusal};
+use super::evidence::{Bound, Witness};
+use super::refusal::{Refusal, is_of_controller, refusal};
+use super::renewal;
 use super::tasks::{self, Offer, Tasks, Workshop};
 use super::transfer::ControllerTransfer;
-use crate::enrol::certificate_request;
-use crate::identity::Identity;
+use super::verdicts::VerdictLog;
+use crate::host_key::HostKey;
+use crate::identity::{Approval, Identity};
 use crate::procedures::Environment;
 use crate::settings::Settings;
 use crate::update::UpdaterHandle;
@@ -30,6 +35,8 @@ use crate::update::UpdaterHandle;
 const OUTGOING: usize = 64;
 /// Pace of heartbeats until the controller says another.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+/// Pace of the reminder that a person must let this host in.
+const APPROVAL_REMINDER: Duration = Duration::from_hours(1);
 /// What this agent can do. The controller asks for nothing else.
 const CAPABILITIES: [&str; 5] = ["ping", "export", "health", "update", "attest"];
 
@@ -40,20 +47,46 @@ pub(super) enum SessionEnd {
     Connect(#[from] ConnectError),
     #[error("the controller refused or ended the session")]
     Refused(#[source] Refusal),
+    #[error("the controller ended the connection with the TLS alert {0:?}")]
+    Alert(AlertDescription),
+    #[error("the connection to the controller broke: {0}")]
+    Broken(String),
     #[error("the controller ended the session")]
     Closed,
     #[error("the controller does not take what is sent to it")]
     Stuck,
 }
 
+impl SessionEnd {
+    fn of(status: &Status, farewell: &Farewell) -> Self {
+        match farewell.alert() {
+            _ if is_of_controller(status) => Self::Refused(refusal(status)),
+            Some(alert) => Self::Alert(alert),
+            // The status repeats its causes.
+            None => Self::Broken(status.source().map_or_else(|| status.message().to_owned(), chain)),
+        }
+    }
+}
+
+/// Whether the controller took the session before it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reception {
+    /// It did not.
+    Rejected,
+    /// It said welcome.
+    Welcomed,
+}
+
 /// The agent's side of all its sessions.
 pub(super) struct Agent {
-    identity: Identity,
-    tpm: Tpm,
+    pub(super) identity: Identity,
+    witness: Witness,
     updater: UpdaterHandle,
-    workshop: Workshop,
+    pub(super) workshop: Workshop,
     results: mpsc::Receiver<v1::TaskResult>,
     tasks: Tasks,
+    verdicts: VerdictLog,
+    reception: Reception,
 }
 
 /// What lasts as long as one connection.
@@ -67,27 +100,35 @@ impl Agent {
         settings: Arc<Settings>,
         environment: Environment,
         identity: Identity,
-        tpm: Tpm,
+        witness: Witness,
         updater: UpdaterHandle,
         transfer: Arc<ControllerTransfer>,
     ) -> Self {
         let (sender, results) = mpsc::channel(tasks::WAITING);
         let workshop = Workshop { settings, environment, transfer, results: sender };
-        Self { identity, tpm, updater, workshop, results, tasks: Tasks::default() }
+        let (tasks, verdicts) = (Tasks::default(), VerdictLog::default());
+        Self { identity, witness, updater, workshop, results, tasks, verdicts, reception: Reception::Rejected }
+    }
+
+    /// The host's key.
+    pub(super) fn key(&self) -> &HostKey {
+        &self.witness.key
     }
 
     /// Connects and serves; says why it ended.
-    pub(super) async fn session(&mut self) -> SessionEnd {
+    pub(super) async fn session(&mut self) -> (SessionEnd, Reception) {
+        self.reception = Reception::Rejected;
         let end = match self.serve().await {
             Ok(never) => match never {},
             Err(end) => end,
         };
         self.workshop.transfer.set(None);
-        end
+        (end, self.reception)
     }
 
     async fn serve(&mut self) -> Result<std::convert::Infallible, SessionEnd> {
-        let connection = connect(&self.workshop.settings, &self.identity, &self.tpm).await?;
+        let (connection, farewell) = connect(&self.workshop.settings, &self.identity, self.key()).await?;
+        let ended = |status| SessionEnd::of(&status, &farewell);
         let (up, outgoing) = mpsc::channel(OUTGOING);
         let certificate_sha256 = *Digest::of(&self.identity.certificate).as_bytes();
         let host_id = self.identity.host_id.to_string();
@@ -95,27 +136,26 @@ impl Agent {
         let mut reports = self.updater.reports();
         send(&open, Up::Hello(hello(&reports.borrow_and_update())))?;
         let mut client = AgentSessionClient::new(connection.channel.clone());
-        let answer = client.connect(ReceiverStream::new(outgoing)).await;
-        let mut down = answer.map_err(|status| SessionEnd::Refused(refusal(&status)))?.into_inner();
+        let mut down = client.connect(ReceiverStream::new(outgoing)).await.map_err(ended)?.into_inner();
         self.workshop.transfer.set(Some(connection.channel));
-        let mut heartbeat = interval(HEARTBEAT);
-        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let renewal = self.renewal_due();
+        let mut heartbeat = beat(HEARTBEAT);
+        let mut reminder = interval_at(Instant::now() + APPROVAL_REMINDER, APPROVAL_REMINDER);
+        let renewal = renewal::due(&self.identity);
         tokio::pin!(renewal);
         loop {
             tokio::select! {
                 message = down.message() => {
-                    let message = message.map_err(|status| SessionEnd::Refused(refusal(&status)))?;
-                    let body = message.ok_or(SessionEnd::Closed)?.body;
+                    let body = message.map_err(ended)?.ok_or(SessionEnd::Closed)?.body;
                     if let Some(Down::Welcome(welcome)) = &body {
+                        self.reception = Reception::Welcomed;
                         tracing::info!(host.name = %welcome.host_name, "session with the controller");
-                        heartbeat = interval(Duration::from_secs(u64::from(welcome.heartbeat_seconds.max(1))));
-                        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                        self.remind_of_approval();
+                        heartbeat = beat(Duration::from_secs(u64::from(welcome.heartbeat_seconds.max(1))));
                     } else if let Some(body) = body {
                         let renewed = matches!(body, Down::Renewed(_));
                         self.obey(&open, body)?;
                         if renewed {
-                            renewal.set(self.renewal_due());
+                            renewal.set(renewal::due(&self.identity));
                         }
                     }
                 }
@@ -129,15 +169,19 @@ impl Agent {
                     send(&open, Up::TaskResult(result))?;
                 }
                 _ = heartbeat.tick() => send(&open, Up::Heartbeat(v1::Heartbeat {}))?,
+                _ = reminder.tick() => self.remind_of_approval(),
                 () = &mut renewal => {
-                    send(&open, Up::Renew(self.renew_request()))?;
-                    renewal.set(self.renewal_due());
+                    send(&open, Up::Renew(renewal::request(self.key())))?;
+                    renewal.set(renewal::due(&self.identity));
                 }
             }
         }
     }
 
     fn obey(&mut self, open: &Open, body: Down) -> Result<(), SessionEnd> {
+        if matches!(body, Down::Desired(_) | Down::Task(_) | Down::Challenge(_) | Down::Verdict(_)) {
+            self.note_approval();
+        }
         match body {
             Down::Welcome(_) => {}
             Down::Ack(v1::Ack { sequence }) => tracing::debug!(sequence, "report stored"),
@@ -153,63 +197,52 @@ impl Agent {
                 Offer::Done(result) => send(open, Up::TaskResult(*result))?,
             },
             Down::Challenge(challenge) => self.answer(open, challenge),
-            Down::Verdict(v1::Verdict { verdict, reasons, .. }) => {
-                if verdict == "fail" {
-                    tracing::warn!(?reasons, "attestation failed");
-                } else {
-                    tracing::debug!(verdict, ?reasons, "attestation");
-                }
-            }
-            Down::Renewed(renewed) => self.renewed(renewed),
+            Down::Verdict(verdict) => self.verdicts.note(&verdict),
+            Down::Renewed(renewed) => renewal::take(&mut self.identity, &self.workshop.settings, renewed),
         }
         Ok(())
     }
 
-    /// On a thread of its own: a TPM takes its time.
+    /// On its own: a TPM takes its time.
     fn answer(&self, open: &Open, challenge: v1::Challenge) {
-        let (tpm, bound, up) = (self.tpm.clone(), open.bound.clone(), open.up.clone());
-        let report = self.updater.reports().borrow().clone();
-        drop(tokio::task::spawn_blocking(move || {
-            let evidence = evidence::answer(&tpm, &bound, &challenge, &report);
+        let (witness, bound, up) = (self.witness.clone(), open.bound.clone(), open.up.clone());
+        drop(tokio::spawn(async move {
+            let evidence = witness.answer(bound, challenge).await;
             // Without the session the evidence is worth nothing.
-            let _ended = up.blocking_send(v1::AgentMessage { body: Some(Up::Evidence(evidence)) });
+            let _ended = up.send(v1::AgentMessage { body: Some(Up::Evidence(evidence)) }).await;
         }));
     }
 
-    /// Half of the certificate's life after its begin, or never if it cannot be read.
-    fn renewal_due(&self) -> impl Future<Output = ()> + use<> {
-        let validity = self.identity.validity();
-        async move {
-            let Some(validity) = validity else { return std::future::pending().await };
-            let half = validity.until.since(validity.from) / 2;
-            let now = flota_model::Timestamp::from_micros(flota_daemon::present());
-            // Never at once again: a refused renewal is tried a minute later.
-            let wait = validity.from.plus(half).since(now).max(Duration::from_mins(1));
-            tokio::time::sleep(wait).await;
+    fn remind_of_approval(&self) {
+        if self.identity.approval == Approval::Awaited {
+            let Identity { host_name, .. } = &self.identity;
+            tracing::warn!(
+                "this host waits until a person lets it in: flota enrolment approve {host_name}; nothing is asked of it \
+                 until then"
+            );
         }
     }
 
-    fn renew_request(&self) -> v1::RenewRequest {
-        let csr = certificate_request(&self.tpm).unwrap_or_else(|error| {
-            tracing::warn!(error = flota_daemon::error_chain::chain(&error), "no certificate request");
-            Vec::new()
-        });
-        v1::RenewRequest { csr }
+    /// Only members are asked anything.
+    fn note_approval(&mut self) {
+        if self.identity.approval == Approval::Given {
+            return;
+        }
+        tracing::info!("a person has let this host in");
+        self.identity.approval = Approval::Given;
+        if let Err(error) = self.identity.save(&self.workshop.settings.state_dir) {
+            tracing::warn!(
+                error = chain(&error),
+                "the approval was not kept; the log will say again that it is awaited"
+            );
+        }
     }
+}
 
-    fn renewed(&mut self, renewed: v1::RenewResponse) {
-        if renewed.certificate.is_empty() {
-            return tracing::warn!(reason = renewed.refusal, "the certificate was not renewed");
-        }
-        // For the next connection; this one goes on with the certificate it began with.
-        let identity = Identity { certificate: CertificateDer::from(renewed.certificate), ..self.identity.clone() };
-        match identity.save(&self.workshop.settings.state_dir) {
-            Ok(()) => self.identity = identity,
-            Err(error) => {
-                tracing::error!(error = flota_daemon::error_chain::chain(&error), "the new certificate was not kept");
-            }
-        }
-    }
+fn beat(pace: Duration) -> Interval {
+    let mut heartbeat = interval(pace);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat
 }
 
 fn hello(report: &flota_model::update::UpdateReport) -> v1::Hello {
@@ -229,7 +262,7 @@ async fn want(updater: UpdaterHandle, desired: v1::DesiredState) {
     match updater.want(desired).await {
         Ok(()) => tracing::info!(%generation, "desired state accepted"),
         Err(error) => {
-            tracing::warn!(%generation, error = flota_daemon::error_chain::chain(&error), "desired state refused");
+            tracing::warn!(%generation, error = chain(&error), "desired state refused");
         }
     }
 }

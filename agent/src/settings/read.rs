@@ -4,14 +4,16 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flota_tpm::KeyChoice;
+
 use super::reader::{Problems, Reader, Section};
 use super::values::{
-    absolute_path, argv, base_url, endpoint, exchange, exchange_check, milliseconds, path, paths, polls, seconds,
-    sick_start, tcti, text, trading_mode,
+    TpmMode, absolute_path, argv, attestation_key, base_url, endorsement_key, endpoint, exchange, exchange_check,
+    milliseconds, path, paths, polls, seconds, sick_start, tcti, text, tpm_mode, trading_mode,
 };
 use super::{
-    BotSettings, ControllerSettings, ExchangeCheck, ExportSettings, HealthSettings, PackageSettings, ServiceCommand,
-    Settings, SickStart, UpdateSettings,
+    BotSettings, ControllerSettings, ExchangeCheck, ExportSettings, HealthSettings, OemSettings, PackageSettings,
+    ServiceCommand, Settings, SickStart, TpmAccess, TpmSettings, UpdateSettings,
 };
 
 /// Time to start the bot unless told otherwise; exchanges take their time to accept a session.
@@ -22,6 +24,10 @@ const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Probation unless told otherwise.
 const PROBATION: Duration = Duration::from_mins(2);
+/// Where Linux shows the firmware's event log.
+const BOOT_LOG: &str = "/sys/kernel/security/tpm0/binary_bios_measurements";
+/// How long a result on evidence and licence counts unless told otherwise: the pace of attestations.
+const OEM_INTERVAL: Duration = Duration::from_mins(5);
 /// Healthy answers in a row unless told otherwise: one may be luck, three over two seconds rarely are.
 const HEALTH_POLLS: NonZeroU32 = NonZeroU32::new(3).unwrap();
 /// Pause between two questions unless told otherwise.
@@ -34,14 +40,15 @@ pub(super) fn settings(text: &str, origin: &str) -> Result<Settings, Problems> {
     let base = Base(root.clone().unwrap_or_default());
     let state_dir = reader.or(&mut top, "state_dir", path, PathBuf::from("var/flota/agent"));
     let controller = read_section(&mut reader, &mut top, "controller", &base, controller);
-    let tpm = read_section(&mut reader, &mut top, "tpm", &base, |reader, section, _| {
-        Some(reader.optional(section, "tcti", tcti))
-    });
+    let tpm =
+        read_section(&mut reader, &mut top, "tpm", &base, |reader, section, base| Some(tpm(reader, section, base)));
     let bot = read_section(&mut reader, &mut top, "bot", &base, |reader, section, _| bot(reader, section));
     let export = read_section(&mut reader, &mut top, "export", &base, export);
     let package = read_section(&mut reader, &mut top, "package", &base, |reader, section, base| {
         Some(PackageSettings { key_file: base.join(reader.required(section, "key_file", path)?) })
     });
+    let oem =
+        read_section(&mut reader, &mut top, "oem", &base, |reader, section, base| Some(oem(reader, section, base)));
     let health = read_section(&mut reader, &mut top, "health", &base, |reader, section, base| {
         if section.is_present() { health(reader, section, base).map(Some) } else { Some(None) }
     });
@@ -57,6 +64,7 @@ pub(super) fn settings(text: &str, origin: &str) -> Result<Settings, Problems> {
             bot: bot?,
             export: export?,
             package: package?,
+            oem: oem?,
             health: health?,
             update: update?,
         })
@@ -91,6 +99,37 @@ fn controller(reader: &mut Reader, section: &mut Section<'_>, base: &Base) -> Op
     let fleet = reader.required(section, "fleet", endpoint);
     let ca_file = reader.required(section, "ca_file", path);
     Some(ControllerSettings { enrollment: enrollment?, fleet: fleet?, ca_file: base.join(ca_file?) })
+}
+
+fn tpm(reader: &mut Reader, section: &mut Section<'_>, base: &Base) -> TpmSettings {
+    let mode = reader.or(section, "mode", tpm_mode, TpmMode::Required);
+    // Checked in any case: a setting that is wrong is wrong as well where it is not used.
+    let access = TpmAccess {
+        tcti: reader.optional(section, "tcti", tcti),
+        keys: KeyChoice {
+            endorsement: reader.or(section, "endorsement_key", endorsement_key, None),
+            attestation: reader.or(section, "attestation_key", attestation_key, None),
+        },
+        boot_log: base.join(reader.or(section, "boot_log", path, PathBuf::from(BOOT_LOG))),
+    };
+    match mode {
+        TpmMode::Required => TpmSettings::Required(access),
+        TpmMode::None => TpmSettings::Absent,
+    }
+}
+
+fn oem(reader: &mut Reader, section: &mut Section<'_>, base: &Base) -> OemSettings {
+    let mut file = |reader: &mut Reader, key| reader.optional(section, key, path).map(|path| base.join(path));
+    OemSettings {
+        evidence_file: file(reader, "evidence_file"),
+        keyring: file(reader, "keyring"),
+        licence_file: file(reader, "licence_file"),
+        licence_keys: file(reader, "licence_keys"),
+        revocation_list: file(reader, "revocation_list"),
+        revocation_keys: file(reader, "revocation_keys"),
+        expected_fingerprint: reader.optional(section, "expected_fingerprint", text),
+        check_interval: reader.or(section, "check_interval_seconds", seconds, OEM_INTERVAL),
+    }
 }
 
 fn bot(reader: &mut Reader, section: &mut Section<'_>) -> Option<BotSettings> {

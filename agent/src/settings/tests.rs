@@ -1,3 +1,5 @@
+use flota_tpm::EndorsementKind;
+
 use super::*;
 
 const SMALLEST: &str = r#"
@@ -28,7 +30,11 @@ fn the_smallest_file_takes_the_manuals_paths_below_the_root() {
     assert_eq!(settings.export.key_file, Path::new("/opt/bot/secrets/audit.key"));
     assert_eq!(settings.controller.ca_file, Path::new("/etc/flota/ca.pem"));
     assert_eq!(settings.bot.start.arguments, ["start", "bot"]);
-    assert!(settings.tpm.is_none() && settings.health.is_none());
+    let TpmSettings::Required(tpm) = settings.tpm else { panic!("a TPM is required unless told otherwise") };
+    assert!(tpm.tcti.is_none() && tpm.keys == KeyChoice::default() && settings.health.is_none());
+    assert_eq!(tpm.boot_log, Path::new("/sys/kernel/security/tpm0/binary_bios_measurements"));
+    assert!(settings.oem.evidence_file.is_none() && settings.oem.licence_file.is_none());
+    assert_eq!(settings.oem.check_interval, Duration::from_mins(5));
     assert_eq!(settings.update.exchange_check, ExchangeCheck::Required);
     assert_eq!(settings.update.health_polls.get(), 3);
 }
@@ -37,13 +43,28 @@ fn the_smallest_file_takes_the_manuals_paths_below_the_root() {
 fn every_setting_is_read() {
     let text = format!(
         "state_dir = \"/var/lib/flota\"\n{SMALLEST}\n[tpm]\ntcti = \"device:/dev/tpmrm0\"\n\
+         endorsement_key = \"p384\"\nattestation_key = \"auto\"\nboot_log = \"var/boot.log\"\n\
+         [oem]\nevidence_file = \"var/evidence.json\"\nexpected_fingerprint = \"ab\"\nkeyring = \"/etc/ring.json\"\n\
+         licence_file = \"license.json\"\nlicence_keys = \"keys.json\"\nrevocation_list = \"revoked.json\"\n\
+         revocation_keys = \"revocation.key\"\ncheck_interval_seconds = 60\n\
          [health]\nexchange = \"binance_spot\"\nmode = \"spot\"\nbase_url = \"https://127.0.0.1:1\"\nca_file = \"ca.pem\"\n\
          [update]\nprobation_seconds = 5\nhealth_polls = 2\nhealth_interval_ms = 50\n\
          probation_exchange_check = false\nallow_unhealthy_start = true\n"
     );
     let settings = Settings::parse(&text, "agent.toml").unwrap();
     assert_eq!(settings.state_dir, Path::new("/var/lib/flota"));
-    assert_eq!(settings.tpm.unwrap().to_string(), "device:/dev/tpmrm0");
+    let TpmSettings::Required(tpm) = settings.tpm else { panic!("the mode is the default") };
+    assert_eq!(tpm.tcti.unwrap().to_string(), "device:/dev/tpmrm0");
+    assert_eq!(tpm.keys, KeyChoice { endorsement: Some(EndorsementKind::P384), attestation: None });
+    assert_eq!(tpm.boot_log, Path::new("/opt/bot/var/boot.log"));
+    let oem = settings.oem;
+    assert_eq!(oem.evidence_file.unwrap(), Path::new("/opt/bot/var/evidence.json"));
+    assert_eq!((oem.expected_fingerprint.as_deref(), oem.keyring.unwrap()), (Some("ab"), "/etc/ring.json".into()));
+    assert_eq!(oem.licence_file.unwrap(), Path::new("/opt/bot/license.json"));
+    assert_eq!(oem.licence_keys.unwrap(), Path::new("/opt/bot/keys.json"));
+    assert_eq!(oem.revocation_list.unwrap(), Path::new("/opt/bot/revoked.json"));
+    assert_eq!(oem.revocation_keys.unwrap(), Path::new("/opt/bot/revocation.key"));
+    assert_eq!(oem.check_interval, Duration::from_mins(1));
     let health = settings.health.unwrap();
     assert_eq!(health.credentials_file, Path::new("/opt/bot/config/exchanges.json"));
     assert_eq!(health.ca_file.unwrap(), Path::new("/opt/bot/ca.pem"));
@@ -51,6 +72,26 @@ fn every_setting_is_read() {
     assert_eq!(settings.update.health_interval, Duration::from_millis(50));
     assert_eq!(settings.update.exchange_check, ExchangeCheck::Skipped);
     assert_eq!(settings.update.sick_start, SickStart::Allowed);
+}
+
+#[test]
+fn a_host_without_a_tpm_says_so() {
+    let of = |tpm: &str| Settings::parse(&format!("{SMALLEST}[tpm]\n{tpm}\n"), "agent.toml").map(|found| found.tpm);
+    assert!(matches!(of("mode = \"none\"").unwrap(), TpmSettings::Absent));
+    assert!(matches!(of("mode = \"required\"").unwrap(), TpmSettings::Required(_)));
+    let wrong = of("mode = \"optional\"\nendorsement_key = \"rsa1024\"\nattestation_key = \"p384\"\n").unwrap_err();
+    let wrong: Vec<_> = wrong.iter().map(ToString::to_string).collect();
+    assert!(wrong[0].ends_with("`tpm.mode` must be required or none"), "{wrong:?}");
+    assert!(wrong[1].contains("`tpm.endorsement_key` must be auto, rsa2048, p256, p384, "), "{wrong:?}");
+    assert!(wrong[2].ends_with("`tpm.attestation_key` must be auto, p256 or rsa2048"), "{wrong:?}");
+    for kind in EndorsementKind::PREFERENCE {
+        let TpmSettings::Required(tpm) = of(&format!("endorsement_key = \"{kind}\"")).unwrap() else {
+            panic!("{kind}")
+        };
+        assert_eq!(tpm.keys.endorsement, Some(kind));
+        let problem = of("endorsement_key = 1").unwrap_err().to_string();
+        assert!(problem.contains(kind.as_str()), "{problem}");
+    }
 }
 
 #[test]

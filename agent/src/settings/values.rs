@@ -5,13 +5,20 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use flota_procedures::health::{BaseUrl, ExchangeId, Mode};
-use flota_tpm::Tcti;
+use flota_tpm::{AttestationKind, EndorsementKind, Tcti};
 use toml::de::DeValue;
 
 use super::{ExchangeCheck, SickStart};
 
 /// Longest time any timeout may be set to, in seconds: a day. Beyond it a hang is not noticed by anyone.
 const MAX_SECONDS: u64 = 86_400;
+
+/// Whether the host has a TPM.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum TpmMode {
+    Required,
+    None,
+}
 
 pub(super) fn text(value: &DeValue<'_>) -> Result<String, &'static str> {
     match value.as_str() {
@@ -59,6 +66,38 @@ pub(super) fn endpoint(value: &DeValue<'_>) -> Result<String, &'static str> {
 pub(super) fn tcti(value: &DeValue<'_>) -> Result<Tcti, &'static str> {
     const PROBLEM: &str = "must be device:/dev/tpmrm0 or swtpm:host=HOST,port=PORT";
     text(value).ok().and_then(|text| text.parse().ok()).ok_or(PROBLEM)
+}
+
+pub(super) fn tpm_mode(value: &DeValue<'_>) -> Result<TpmMode, &'static str> {
+    match value.as_str() {
+        Some("required") => Ok(TpmMode::Required),
+        Some("none") => Ok(TpmMode::None),
+        _ => Err("must be required or none"),
+    }
+}
+
+/// `auto` is `None`: the agent chooses.
+pub(super) fn endorsement_key(value: &DeValue<'_>) -> Result<Option<EndorsementKind>, &'static str> {
+    const PROBLEM: &str = "must be auto, rsa2048, p256, p384, high-p256, rsa3072, rsa4096 or high-rsa2048";
+    choice(value, &EndorsementKind::PREFERENCE, EndorsementKind::as_str, PROBLEM)
+}
+
+/// `auto` is `None`: the agent chooses.
+pub(super) fn attestation_key(value: &DeValue<'_>) -> Result<Option<AttestationKind>, &'static str> {
+    let kinds = [AttestationKind::P256, AttestationKind::Rsa2048];
+    choice(value, &kinds, AttestationKind::as_str, "must be auto, p256 or rsa2048")
+}
+
+fn choice<T: Copy>(
+    value: &DeValue<'_>,
+    kinds: &[T],
+    name: fn(T) -> &'static str,
+    problem: &'static str,
+) -> Result<Option<T>, &'static str> {
+    match value.as_str().ok_or(problem)? {
+        "auto" => Ok(None),
+        chosen => kinds.iter().copied().find(|kind| name(*kind) == chosen).map(Some).ok_or(problem),
+    }
 }
 
 pub(super) fn exchange(value: &DeValue<'_>) -> Result<ExchangeId, &'static str> {

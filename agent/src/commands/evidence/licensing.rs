@@ -1,17 +1,13 @@
 //! What licences and revocation lists are proved with: flags and variables that several commands share.
 
-use std::fs::File;
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flota_procedures::licence::revocation::{RevocationCheck, SignatureDemand};
-use flota_procedures::licence::{HmacKeys, HmacKeysError, LicenceKeys, LicenceKeysError};
+use flota_procedures::licence::{HmacKeys, HmacKeysError, LicenceKeys};
 
 use crate::commands::environment;
-
-/// Largest file of licence keys, in bytes; a real one has a few hundred.
-const MAX_KEYS_BYTES: u64 = 1 << 20;
+use crate::procedures::{self, ReadKeysError};
 
 /// The list that may revoke the licence of `--license-path`.
 #[derive(Args)]
@@ -26,19 +22,6 @@ pub(in crate::commands) struct RevocationFlags {
     /// Refuse a list that nothing proves, also without a key
     #[arg(long, requires = "revocation_list")]
     require_signed_revocations: bool,
-}
-
-/// Why there are no licence keys.
-#[derive(Debug, thiserror::Error)]
-pub(in crate::commands) enum ReadKeysError {
-    #[error("reading the licence keys {}", path.display())]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    #[error(transparent)]
-    Keys(#[from] LicenceKeysError),
 }
 
 impl RevocationFlags {
@@ -61,26 +44,5 @@ impl RevocationFlags {
 
 /// The keys of that file and of the environment; none if there are neither.
 pub(in crate::commands) fn licence_keys(file: Option<&Path>) -> Result<Option<LicenceKeys>, ReadKeysError> {
-    let offline = environment::licence_key();
-    if file.is_none() && offline.is_none() {
-        return Ok(None);
-    }
-    let mut keys = LicenceKeys::default();
-    if let Some(path) = file {
-        let text = read_bounded(path).map_err(|source| ReadKeysError::Read { path: path.to_owned(), source })?;
-        keys = keys.with_oem_keys(&text, &path.display().to_string())?;
-    }
-    if let Some(offline) = offline {
-        keys = keys.with_offline_key(&offline)?;
-    }
-    Ok(Some(keys))
-}
-
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(MAX_KEYS_BYTES + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MAX_KEYS_BYTES {
-        return Err(io::Error::other(format!("it has more than {MAX_KEYS_BYTES} bytes")));
-    }
-    Ok(text)
+    procedures::licence_keys(file, environment::licence_key().as_deref())
 }
