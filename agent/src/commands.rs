@@ -17,6 +17,7 @@ mod package;
 mod recover;
 mod service;
 mod status;
+mod tpm_evidence;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,6 +55,9 @@ enum Command {
     CheckUpdateIntegrity(package::Check),
     /// Check a file of TPM evidence (manual §3); exit 0 only for `ok`, 2 to escalate
     CheckTpmStatus(evidence::Check),
+    /// Write evidence of this host, with a quote of its TPM, for the bot and for `check-tpm-status` (manual §3)
+    #[command(visible_alias = "tpm-evidence")]
+    ExportTpmEvidence(tpm_evidence::Export),
     /// Check that this host can trade on its exchange (manual §4); exit 1 if degraded, 2 if unavailable
     CheckRuntimeHealth(health::Check),
     /// Show the operator's checklist (manual §7); exit 1 while an item is open
@@ -120,6 +124,7 @@ fn dispatch(command: Command, lang: Lang) -> Result<Answer, Failure> {
         Command::VerifySecurityBundle(command) => command.run(),
         Command::CheckUpdateIntegrity(command) => Ok(command.run()),
         Command::CheckTpmStatus(command) => command.run(),
+        Command::ExportTpmEvidence(command) => command.run(),
         Command::CheckRuntimeHealth(command) => command.run(lang),
         Command::Checklist(command) => command.run(lang),
         Command::Recover(command) => command.run(lang),

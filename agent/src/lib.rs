@@ -6,6 +6,7 @@
 //! Start with [`settings`] for what it is told, [`update`] for what it does to the host, [`commands`] for people.
 
 pub mod commands;
+pub mod endorsement;
 pub mod enrol;
 pub mod host_key;
 pub mod identity;
