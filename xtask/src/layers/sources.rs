@@ -17,6 +17,8 @@ const WIRE: &[&str] = &[
     "agent/src/session.rs",
     "agent/src/session/",
     "agent/src/enrol.rs",
+    "agent/src/enrol/",
+    "agent/tests/wire/",
     "agent/sim/src/agent/",
     "cli/src/",
     "tests/",
