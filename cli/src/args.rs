@@ -171,6 +171,13 @@ impl Targets {
         }
         Ok(Chosen { hosts: self.hosts, ..Chosen::default() })
     }
+
+    /// The choice, or every host: for verbs that only read.
+    pub(crate) fn or_all(self) -> Chosen {
+        let selector = self.many.selector.map(|selector| selector.to_string()).unwrap_or_default();
+        let all = self.hosts.is_empty() && selector.is_empty();
+        Chosen { hosts: self.hosts, selector, all }
+    }
 }
 
 impl Many {

@@ -106,6 +106,18 @@ impl Session {
         attestation, attestation_client, AttestationClient
     );
     client!(
+        /// Hosts that wait for a person.
+        enrolments, enrolments_client, EnrolmentsClient
+    );
+    client!(
+        /// Attestation policies.
+        policies, policies_client, PoliciesClient
+    );
+    client!(
+        /// What the security role must look at.
+        escalations, escalations_client, EscalationsClient
+    );
+    client!(
         /// The audit log.
         audit, audit_client, AuditClient
     );

@@ -19,6 +19,7 @@ pub(crate) mod rollout;
 pub(crate) mod token;
 
 mod download;
+mod find;
 mod upload;
 
 #[cfg(test)]

@@ -4,7 +4,46 @@ use std::io::{self, BufRead as _, Write as _};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::invocation::{Audience, Invocation};
+use crate::invocation::{Audience, Invocation, Keyboard};
+
+/// What a mistake would cost, and so what is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Danger {
+    /// Nothing: no question.
+    Mild,
+    /// It can be undone: y/N.
+    Moderate,
+    /// It cannot, or it lets more in: a name is typed.
+    Severe,
+}
+
+/// A question whose danger shows only when its consequences are known; `--confirm` answers it in either case.
+#[derive(Debug)]
+pub(crate) struct Question<'a> {
+    /// What a mistake would cost.
+    pub(crate) danger: Danger,
+    /// For y/N.
+    pub(crate) sentence: String,
+    /// Words of which one is typed, the one that is asked for first.
+    pub(crate) accepted: Vec<String>,
+    /// The value of `--confirm`.
+    pub(crate) given: Option<&'a str>,
+    /// The command line that needs no answer.
+    pub(crate) repeat: &'a str,
+}
+
+/// Asks as much as the danger is worth.
+pub(crate) fn decide(invocation: &Invocation, question: &Question<'_>) -> Result<(), Failure> {
+    let Question { danger, sentence, accepted, given, repeat } = question;
+    let word = accepted.first().map_or("", String::as_str);
+    match (danger, given) {
+        (Danger::Severe, _) | (_, Some(_)) => {
+            severe(invocation, &format!("Type {word} to go on"), accepted, *given, repeat)
+        }
+        (Danger::Moderate, None) => moderate(invocation, sentence, Assent::Asked, repeat),
+        (Danger::Mild, None) => Ok(()),
+    }
+}
 
 /// Asks y/N, unless `--yes` was given. `repeat` is the command line that needs no answer.
 pub(crate) fn moderate(invocation: &Invocation, question: &str, yes: Assent, repeat: &str) -> Result<(), Failure> {
@@ -12,7 +51,7 @@ pub(crate) fn moderate(invocation: &Invocation, question: &str, yes: Assent, rep
     if yes == Assent::Given {
         return Ok(());
     }
-    let answer = ask(&format!("{question} [y/N] "))?;
+    let answer = ask(invocation, &format!("{question} [y/N] "))?;
     if matches!(answer.to_lowercase().as_str(), "y" | "yes") { Ok(()) } else { Err(declined()) }
 }
 
@@ -31,7 +70,7 @@ pub(crate) fn severe(
         Some(text) => Err(Failure::new(Exit::Usage, format!("--confirm {text} does not name what would be changed"))
             .nothing_changed()
             .fix(repeat)),
-        None if fits(&ask(&format!("{question}, or press Enter to leave it: "))?) => Ok(()),
+        None if fits(&ask(invocation, &format!("{question}, or press Enter to leave it: "))?) => Ok(()),
         None => Err(declined()),
     }
 }
@@ -42,6 +81,12 @@ pub(crate) fn require_answerable(invocation: &Invocation, answer: Assent, repeat
         (Assent::Asked, Audience::Script) => Err(nobody_to_ask(repeat)),
         _ => Ok(()),
     }
+}
+
+/// ` in context prod`, for questions: the wrong context is the commonest accident.
+pub(crate) fn in_context(invocation: &Invocation) -> Result<String, Failure> {
+    let name = invocation.context_name()?;
+    Ok(if name.is_empty() { name } else { format!(" in context {name}") })
 }
 
 /// Whether the question was answered in advance.
@@ -70,7 +115,18 @@ fn declined() -> Failure {
     Failure::new(Exit::Bad, "left as it was").nothing_changed()
 }
 
-fn ask(question: &str) -> Result<String, Failure> {
+fn ask(invocation: &Invocation, question: &str) -> Result<String, Failure> {
+    match &invocation.keyboard {
+        Keyboard::Terminal => ask_terminal(question),
+        #[cfg(test)]
+        Keyboard::Typed(answers) => {
+            invocation.out.complain(question);
+            Ok(answers.borrow_mut().pop_front().expect("an answer to every question"))
+        }
+    }
+}
+
+fn ask_terminal(question: &str) -> Result<String, Failure> {
     let failed = |error: io::Error| Failure::new(Exit::Usage, "cannot ask").because_of(&error).nothing_changed();
     io::stderr().write_all(question.as_bytes()).and_then(|()| io::stderr().flush()).map_err(failed)?;
     let mut answer = String::new();

@@ -44,7 +44,7 @@ impl Exit {
         (Self::Conflict, "conflict: what you decided on has changed, or its state does not allow it"),
         (Self::Unreachable, "controller unreachable, or outcome unknown; says whether repeating is safe"),
         (Self::Running, "still running (a snapshot, without --watch)"),
-        (Self::Decision, "stopped, and waits for a person: draft, paused or halted"),
+        (Self::Decision, "stopped, and waits for a person: draft, paused, halted, approval missing"),
         (Self::TimedOut, "--timeout ran out here; the work goes on"),
         (Self::Interrupted, "interrupted here; the work goes on"),
     ];

@@ -25,6 +25,8 @@ pub(crate) struct Invocation {
     pub(crate) timeout: Option<Duration>,
     /// Whether someone can be asked.
     pub(crate) audience: Audience,
+    /// Where they answer.
+    pub(crate) keyboard: Keyboard,
     target: Target,
     clock: fn() -> Timestamp,
 }
@@ -36,6 +38,15 @@ pub(crate) enum Audience {
     Person,
     /// A script.
     Script,
+}
+
+/// Where answers are typed.
+pub(crate) enum Keyboard {
+    /// On the terminal.
+    Terminal,
+    /// By a test, in this order.
+    #[cfg(test)]
+    Typed(std::cell::RefCell<std::collections::VecDeque<String>>),
 }
 
 /// Which controller.
@@ -66,6 +77,7 @@ impl Invocation {
             out: Out::process(data, talk, format, volume),
             timeout: global.timeout,
             audience,
+            keyboard: Keyboard::Terminal,
             target: Target::Context(global.context.clone()),
             clock: || Timestamp::from_micros(flota_daemon::present()),
         }
@@ -74,7 +86,15 @@ impl Invocation {
     /// An invocation that speaks to a stand-in.
     #[cfg(test)]
     pub(crate) fn for_test(out: Out, route: Route, timeout: Option<Duration>) -> Self {
-        Self { out, timeout, audience: Audience::Script, target: Target::Route(route), clock: crate::testing::now }
+        let (audience, keyboard, target) = (Audience::Script, Keyboard::Terminal, Target::Route(route));
+        Self { out, timeout, audience, keyboard, target, clock: crate::testing::now }
+    }
+
+    /// The same with a person who types this.
+    #[cfg(test)]
+    pub(crate) fn typing(self, answers: &[&str]) -> Self {
+        let answers = answers.iter().map(|answer| (*answer).to_owned()).collect();
+        Self { audience: Audience::Person, keyboard: Keyboard::Typed(std::cell::RefCell::new(answers)), ..self }
     }
 
     /// The present.

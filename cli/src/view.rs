@@ -1,5 +1,6 @@
 //! What people see: pure functions of a read model and a [`Style`](crate::output::Style), each held by a golden file.
 
+pub(crate) mod host_facts;
 pub(crate) mod host_list;
 pub(crate) mod host_show;
 pub(crate) mod host_state;

@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, Subcommand};
 use flota_proto::v1::{Export, ListExportsRequest, RunTaskRequest, Task};
 
 use super::download::{self, Overwrite};
+use super::find::Kind;
 use crate::args::Targets;
 use crate::client::Session;
 use crate::exit::Exit;
@@ -173,7 +174,7 @@ async fn fetch(session: &Session, host: String, limit: u32) -> Result<Vec<Export
 async fn get(invocation: &Invocation, args: Get) -> Result<Exit, Failure> {
     let session = invocation.session().await?;
     let export = match (&args.id, &args.host) {
-        (Some(id), _) => by_id(&session, id).await?,
+        (Some(id), _) => EXPORTS.find(fetch(&session, String::new(), 0).await?, id)?,
         (None, host) => newest(&session, host.as_deref().unwrap_or_default()).await?,
     };
     let name = format!("{}-{}.bundle.json", clean(&export.host_name), time::compact(&export.at));
@@ -192,21 +193,12 @@ async fn get(invocation: &Invocation, args: Get) -> Result<Exit, Failure> {
     Ok(Exit::Good)
 }
 
-async fn by_id(session: &Session, id: &str) -> Result<Export, Failure> {
-    let exports = fetch(session, String::new(), 0).await?;
-    let mut found: Vec<Export> = exports.into_iter().filter(|export| export.id.starts_with(id)).collect();
-    match (found.len(), found.iter().position(|export| export.id == id)) {
-        (_, Some(exact)) => Ok(found.swap_remove(exact)),
-        (1, None) => Ok(found.swap_remove(0)),
-        (0, None) => Err(Failure::new(Exit::NotFound, format!("there is no export `{id}`")).fix("flota export list")),
-        (_, None) => {
-            let failure = Failure::new(Exit::Usage, format!("`{id}` is the beginning of {} exports", found.len()));
-            Err(found.iter().take(5).fold(failure, |failure, export| {
-                failure.detail(format!("{}  {}", clean(&export.id), clean(&export.host_name)))
-            }))
-        }
-    }
-}
+const EXPORTS: Kind<Export> = Kind {
+    noun: "export",
+    list: "flota export list",
+    id: |export| &export.id,
+    line: |export| format!("{}  {}", clean(&export.id), clean(&export.host_name)),
+};
 
 async fn newest(session: &Session, host: &str) -> Result<Export, Failure> {
     let newest = fetch(session, host.to_owned(), 1).await?.into_iter().next();

@@ -37,6 +37,7 @@ const FORMATS: &str = "\
 -o tsv     tab-separated with a header line; the columns of each kind are fixed
 -o name    names or ids alone, one a line
 
+A document of a thing that has a kind of its own calls that task_kind, escalation_kind.
 Within v1 fields are only added. Words of states may grow in number: a reader must accept words it does not know.
 Times are RFC 3339 in UTC, durations end in _seconds, sizes in _bytes. Data goes to stdout, talk to stderr.
 ";

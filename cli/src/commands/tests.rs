@@ -40,12 +40,27 @@ async fn machines_get_documents_and_people_tables() {
     assert_eq!(ended.unwrap(), Exit::Good);
     let list: serde_json::Value = serde_json::from_str(&data.text()).unwrap();
     assert_eq!((&list["apiVersion"], &list["kind"]), (&"flota/v1".into(), &"HostList".into()));
-    assert_eq!(list["items"].as_array().unwrap().len(), 10);
+    assert_eq!(list["items"].as_array().unwrap().len(), 13);
     let (_, data, _) = run(&controller, &["host", "list", "--limit", "2"], Format::Name).await;
     assert_eq!(data.text(), "fra-bot-07\nfra-bot-13\n");
     let (_, data, _) = run(&controller, &["host", "list", "--trouble"], Format::Tsv).await;
     assert!(data.text().starts_with("name\tid\t") && !data.text().contains("fra-bot-01"), "{}", data.text());
-    assert!(data.text().lines().all(|line| line.split('\t').count() == 12), "{}", data.text());
+    assert!(data.text().lines().all(|line| line.split('\t').count() == 18), "{}", data.text());
+}
+
+#[tokio::test]
+async fn a_token_says_what_it_asks_of_the_host() {
+    let controller = Controller::start(Script::default()).await;
+    let line = ["token", "create", "waw-bot-05", "--approval", "--software-key"];
+    let (ended, data, talk) = run(&controller, &line, Format::Table).await;
+    assert_eq!((ended.unwrap(), data.text().as_str()), (Exit::Good, "flt-secret\n"));
+    for words in ["whoever copies that file is the host", "flota enrolment list"] {
+        assert!(talk.text().contains(words), "{}", talk.text());
+    }
+    let calls = controller.calls();
+    assert_eq!((&calls[0].1["approval"], &calls[0].1["software_key"]), (&true.into(), &true.into()));
+    let (_, _, talk) = run(&controller, &["token", "create"], Format::Table).await;
+    assert!(!talk.text().contains("approval") && !talk.text().contains("file"), "{}", talk.text());
 }
 
 #[tokio::test]

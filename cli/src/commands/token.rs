@@ -11,6 +11,7 @@ use crate::failure::{Failure, Stake};
 use crate::invocation::Invocation;
 use crate::output::signs::Sign;
 use crate::output::table::{Cell, Table};
+use crate::output::text::clean;
 use crate::output::{Listing, Style, time};
 
 /// Verbs on tokens.
@@ -38,6 +39,14 @@ pub(crate) struct Create {
     /// How long the token can be used
     #[arg(long, value_name = "DURATION", value_parser = time::parse_duration, default_value = "1h")]
     ttl: Duration,
+    /// The host waits for a person after it has proven its TPM
+    #[arg(long)]
+    approval: bool,
+    /// For a host without a TPM: its key is in a file, and whoever copies that is the host
+    ///
+    /// The controller must allow it (allow_software_keys).
+    #[arg(long)]
+    software_key: bool,
 }
 
 /// `flota token revoke`
@@ -62,17 +71,23 @@ async fn create(invocation: &Invocation, args: Create) -> Result<Exit, Failure> 
         host_name: args.host_name.map(String::from).unwrap_or_default(),
         labels: args.labels.into_iter().collect::<BTreeMap<_, _>>(),
         ttl_seconds: u32::try_from(args.ttl.as_secs()).unwrap_or(u32::MAX).max(1),
+        approval: args.approval,
+        software_key: args.software_key,
     };
     let stake = Stake::LookFirst("flota token list");
     let answer = session.tokens().create(session.ask(request)).await;
     let token = answer.map_err(|status| Failure::of_status(&status, stake))?.into_inner();
     invocation.out.object("Token", &token, &token.id, |_| token.token.clone())?;
-    invocation.out.talk(&format!(
-        "token {} admits one host until {}; it is shown this once.\nnext: give it to flota-agent enrol on the host; withdraw it:  flota token revoke {}",
-        token.id,
-        time::stamp(&token.expires_at),
-        token.id
-    ));
+    let (id, until) = (clean(&token.id), time::stamp(&token.expires_at));
+    let mut lines = vec![format!("token {id} admits one host until {until}; it is shown this once.")];
+    if args.software_key {
+        lines.push("the host needs no TPM: its key is in a file, and whoever copies that file is the host.".to_owned());
+    }
+    lines.push(format!("next: give it to flota-agent enroll on the host; withdraw it:  flota token revoke {id}"));
+    if args.approval {
+        lines.push("then: the host awaits approval:  flota enrolment list".to_owned());
+    }
+    invocation.out.talk(&lines.join("\n"));
     Ok(Exit::Good)
 }
 
@@ -96,15 +111,28 @@ async fn revoke(invocation: &Invocation, args: Revoke) -> Result<Exit, Failure> 
     Ok(Exit::Good)
 }
 
-const COLUMNS: [&str; 7] = ["id", "host_name", "state", "expires_at", "created_by", "used_by", "created_at"];
+const COLUMNS: [&str; 9] =
+    ["id", "host_name", "state", "expires_at", "created_by", "used_by", "created_at", "approval", "software_key"];
 
 fn row(token: &Token) -> Vec<String> {
-    let Token { id, host_name, state, created_at, expires_at, created_by, used_by, .. } = token.clone();
-    vec![id, host_name, state, expires_at, created_by, used_by, created_at]
+    let Token { id, host_name, state, created_at, expires_at, created_by, used_by, approval, software_key, .. } =
+        token.clone();
+    let [approval, software_key] = [approval, software_key].map(|flag| flag.to_string());
+    vec![id, host_name, state, expires_at, created_by, used_by, created_at, approval, software_key]
+}
+
+/// What it asks of the host that uses it.
+fn admits(token: &Token) -> Cell {
+    match (token.software_key, token.approval) {
+        (true, true) => Cell::signed(Sign::Warning, "key in a file, after approval"),
+        (true, false) => Cell::signed(Sign::Warning, "key in a file"),
+        (false, true) => Cell::from("TPM, after approval"),
+        (false, false) => Cell::from("TPM"),
+    }
 }
 
 fn table(tokens: &[Token], style: Style) -> String {
-    let mut table = Table::new(["TOKEN", "HOST", "LABELS", "STATE", "EXPIRES", "BY", "USED BY"]);
+    let mut table = Table::new(["TOKEN", "HOST", "LABELS", "STATE", "ADMITS", "EXPIRES", "BY", "USED BY"]);
     for token in tokens {
         let sign = match token.state.as_str() {
             "open" => Sign::Waiting,
@@ -117,6 +145,7 @@ fn table(tokens: &[Token], style: Style) -> String {
             Cell::from(&token.host_name),
             Cell::from(labels),
             Cell::signed(sign, &token.state),
+            admits(token),
             Cell::from(time::stamp(&token.expires_at)),
             Cell::from(&token.created_by),
             Cell::from(&token.used_by),
@@ -136,6 +165,26 @@ fn label(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{PLAIN, golden};
+
+    #[test]
+    fn a_token_for_a_key_in_a_file_is_marked() {
+        let token = |id: &str, state: &str, approval, software_key| Token {
+            id: id.into(),
+            host_name: "waw-bot-05".into(),
+            labels: [("env".into(), "prod".into())].into(),
+            state: state.into(),
+            created_at: "2026-11-23T14:00:00Z".into(),
+            expires_at: "2026-11-23T15:00:00Z".into(),
+            created_by: "operator/anna".into(),
+            used_by: String::new(),
+            approval,
+            software_key,
+        };
+        let tokens =
+            [token("t-1", "open", false, false), token("t-2", "open", true, false), token("t-3", "used", true, true)];
+        golden("token-list.txt", &table(&tokens, PLAIN));
+    }
 
     #[test]
     fn labels_are_checked_beside_the_flag() {

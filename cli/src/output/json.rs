@@ -1,6 +1,7 @@
 //! Documents for machines: `{"apiVersion":"flota/v1","kind":…}`. Within v1 fields are only added.
 
 use serde::Serialize;
+use serde_json::Value;
 
 /// The version of every document.
 const API_VERSION: &str = "flota/v1";
@@ -24,12 +25,28 @@ struct List<'a, T> {
 
 /// One thing, indented.
 pub(crate) fn document<T: Serialize>(kind: &str, object: &T) -> String {
-    written(serde_json::to_string_pretty(&Document { api_version: API_VERSION, kind, object }))
+    written(match renamed(kind, object) {
+        Some(object) => serde_json::to_string_pretty(&Document { api_version: API_VERSION, kind, object: &object }),
+        None => serde_json::to_string_pretty(&Document { api_version: API_VERSION, kind, object }),
+    })
 }
 
 /// One thing in one line.
 pub(crate) fn line<T: Serialize>(kind: &str, object: &T) -> String {
-    written(serde_json::to_string(&Document { api_version: API_VERSION, kind, object }))
+    written(match renamed(kind, object) {
+        Some(object) => serde_json::to_string(&Document { api_version: API_VERSION, kind, object: &object }),
+        None => serde_json::to_string(&Document { api_version: API_VERSION, kind, object }),
+    })
+}
+
+/// A thing that has a `kind` of its own, with that as `task_kind` and the like: a name that is there twice is read by
+/// each reader as it likes.
+fn renamed<T: Serialize>(kind: &str, object: &T) -> Option<Value> {
+    let mut value = serde_json::to_value(object).ok()?;
+    let fields = value.as_object_mut()?;
+    let own = fields.remove("kind")?;
+    fields.insert(format!("{}_kind", kind.to_ascii_lowercase()), own);
+    Some(value)
 }
 
 /// Many things of `kind`, indented.
@@ -42,4 +59,21 @@ fn written(result: serde_json::Result<String>) -> String {
     result.unwrap_or_else(|error| {
         serde_json::json!({ "apiVersion": API_VERSION, "kind": "Error", "message": error.to_string() }).to_string()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_has_one_kind() {
+        #[derive(Serialize)]
+        struct Task {
+            kind: &'static str,
+            id: u8,
+        }
+        let expected = r#"{"apiVersion":"flota/v1","kind":"Task","id":7,"task_kind":"export"}"#;
+        assert_eq!(line("Task", &Task { kind: "export", id: 7 }), expected);
+        assert_eq!(document("Task", &Task { kind: "export", id: 7 }).matches("\"kind\"").count(), 1);
+    }
 }

@@ -111,6 +111,16 @@ impl Style {
         self.paint(sign.tone(), &format!("{} {words}", sign.glyph(self)))
     }
 
+    /// A consequence, in the list before a question.
+    pub(crate) fn point(self, words: &str) -> String {
+        format!("  {} {words}", self.dot().trim())
+    }
+
+    /// A consequence that must not be missed.
+    pub(crate) fn alarm(self, words: &str) -> String {
+        format!("  {}", self.say(Sign::Warning, words))
+    }
+
     /// Between two facts.
     pub(crate) const fn dot(self) -> &'static str {
         if self.unicode { " · " } else { " - " }

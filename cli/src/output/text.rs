@@ -1,5 +1,7 @@
 //! Text of others made fit for a terminal, and sizes for people.
 
+use super::Style;
+
 /// Text from the wire, fit to be printed: hosts are not trusted, and a control character could repaint the screen or
 /// forge a line. Line ends and tabs become spaces; other control characters and those that turn the reading
 /// direction (UAX #9) become `?`.
@@ -61,6 +63,31 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{plural}")
 }
 
+/// The first names of many, and how many more there are: `a, b, c …and 23 more`.
+pub(crate) fn few<T: AsRef<str>>(names: &[T], most: usize, style: Style) -> String {
+    let shown = names.iter().take(most).map(|name| clean(name.as_ref())).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(most) {
+        0 => shown,
+        hidden => format!("{shown} {}and {hidden} more", style.ellipsis()),
+    }
+}
+
+/// A reason without the code for machines in front: `pcr_not_allowed: PCR 4 is …` is `PCR 4 is …`.
+pub(crate) fn sentence(reason: &str) -> String {
+    // A code of one word reads as a word, and so may an operator's own.
+    let in_code = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let stands_in_front = |code: &str| code.contains('_') && code.bytes().all(in_code);
+    let coded = reason.split_once(": ").filter(|(code, _)| stands_in_front(code));
+    clean(coded.map_or(reason, |(_, sentence)| sentence))
+}
+
+/// A word of a command line for copying: quoted where a shell would read more into it.
+pub(crate) fn argument(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@=,+%".contains(c);
+    let word = clean(word);
+    if !word.is_empty() && word.chars().all(plain) { word } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
 /// A word of the wire as people write it: `rolled_back` is `rolled back`.
 pub(crate) fn words(word: &str) -> String {
     clean(word).replace('_', " ")
@@ -110,6 +137,18 @@ mod tests {
         assert_eq!(width(painted), 12);
         assert_eq!(fit(painted, 3), "\x1b[31m✗ f\x1b[0m\x1b[0m");
         assert_eq!(fit("plain", 9), "plain");
+    }
+
+    #[test]
+    fn reasons_lose_their_codes_alone() {
+        assert_eq!(sentence("pcr_not_allowed: PCR 4 is 1a2b"), "PCR 4 is 1a2b");
+        assert_eq!(sentence("cleared: a false alarm"), "cleared: a false alarm");
+        assert_eq!(sentence("since the host's first quote: x"), "since the host's first quote: x");
+    }
+
+    #[test]
+    fn an_argument_survives_the_shell() {
+        assert_eq!([argument("OPS-915"), argument("it's $HOME"), argument("")], ["OPS-915", r"'it'\''s $HOME'", "''"]);
     }
 
     #[test]

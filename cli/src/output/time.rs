@@ -51,14 +51,55 @@ pub(crate) fn compact(text: &str) -> String {
     parse(text).map(|time| format(time, "%Y%m%dT%H%M%SZ")).unwrap_or_default()
 }
 
-/// `90s`, `10m`, `1h30m`, or seconds without a unit.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
+/// A point in time as people say it: itself, or how long something lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// RFC 3339.
+    At(Timestamp),
+    /// After another moment.
+    After(Duration),
+}
+
+impl Moment {
+    /// The time itself, where `start` is the other moment.
+    pub(crate) fn counted_from(self, start: Timestamp) -> Timestamp {
+        match self {
+            Self::At(time) => time,
+            Self::After(duration) => start.plus(duration),
+        }
     }
-    let duration: Result<jiff::SignedDuration, _> = text.parse();
-    let unsigned = duration.ok().and_then(|duration| Duration::try_from(duration).ok());
-    unsigned.ok_or_else(|| "expected a duration, as in 90s, 10m or 1h30m".to_owned())
+}
+
+/// `2026-11-30T18:00Z`, or what [`parse_duration`] reads.
+pub(crate) fn parse_moment(text: &str) -> Result<Moment, String> {
+    let time = parse(text).map(Moment::At);
+    let moment = time.or_else(|| parse_duration(text).ok().map(Moment::After));
+    moment.ok_or_else(|| "expected a time, as in 2026-11-30T18:00Z, or a duration, as in 48h or 7d".to_owned())
+}
+
+/// `2026-11-30T18:00Z`.
+pub(crate) fn parse_time(text: &str) -> Result<Timestamp, String> {
+    parse(text).ok_or_else(|| "expected a time, as in 2026-11-30T18:00Z".to_owned())
+}
+
+/// `90s`, `10m`, `1h30m`, `7d`, or seconds without a unit.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let seconds = || text.parse().ok().map(Duration::from_secs);
+    let duration = seconds().or_else(|| below_days(text)).or_else(|| with_days(text));
+    duration.ok_or_else(|| "expected a duration, as in 90s, 10m, 1h30m or 7d".to_owned())
+}
+
+fn below_days(text: &str) -> Option<Duration> {
+    let duration: jiff::SignedDuration = text.parse().ok()?;
+    Duration::try_from(duration).ok()
+}
+
+/// A day is 24 hours: a fleet has no time zone in which it could be another length.
+fn with_days(text: &str) -> Option<Duration> {
+    let (days, rest) = text.split_once('d')?;
+    let days: u32 = days.parse().ok()?;
+    let rest = if rest.is_empty() { Duration::ZERO } else { below_days(rest)? };
+    Duration::from_hours(u64::from(days) * 24).checked_add(rest)
 }
 
 fn day(time: Timestamp) -> i64 {
@@ -95,7 +136,20 @@ mod tests {
         assert_eq!(parse_duration("90"), Ok(Duration::from_secs(90)));
         assert_eq!(parse_duration("10m"), Ok(Duration::from_mins(10)));
         assert_eq!(parse_duration("1h30m"), Ok(Duration::from_mins(90)));
-        assert!(parse_duration("-5s").is_err());
-        assert!(parse_duration("soon").is_err());
+        assert_eq!(parse_duration("90 seconds"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse_duration("7d"), Ok(Duration::from_hours(168)));
+        assert_eq!(parse_duration("1d12h"), Ok(Duration::from_hours(36)));
+        for bad in ["-5s", "-1d", "d", "1dd", "soon", ""] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_end_is_a_time_or_how_long_it_takes() {
+        let start = parse("2026-11-23T14:43:10Z").unwrap();
+        let end = |text: &str| parse_moment(text).map(|moment| moment.counted_from(start).to_string());
+        assert_eq!(end("2026-11-30T18:00Z"), Ok("2026-11-30T18:00:00Z".to_owned()));
+        assert_eq!(end("2d"), Ok("2026-11-25T14:43:10Z".to_owned()));
+        assert!(end("tomorrow").is_err() && parse_time("2d").is_err());
     }
 }

@@ -3,21 +3,29 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, Write};
-use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use clap::Parser as _;
 use flota_proto::v1;
-use flota_proto::v1::put_blob_request::Part;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::Status;
 
 use super::PLAIN;
+use crate::args::Cli;
 use crate::client::Route;
+use crate::commands;
+use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::invocation::Invocation;
 use crate::output::{Format, Out, Style, Talk};
+
+mod services;
+mod trust;
+
+use services::Service;
 
 /// What the stand-in does, and what was asked of it.
 #[derive(Default)]
@@ -40,6 +48,20 @@ pub(crate) struct Script {
     pub(crate) actions: Vec<(&'static str, v1::RolloutActionRequest)>,
     /// What calls on hosts fail with.
     pub(crate) refusal: Option<Status>,
+    /// Policies with their documents, by name, the newest first.
+    pub(crate) policies: Vec<v1::PolicyDetail>,
+    /// How policies differ; none: there is no active one to compare with.
+    pub(crate) diff: Option<v1::DiffPoliciesResponse>,
+    /// Hosts that wait for approval.
+    pub(crate) enrolments: Vec<v1::PendingEnrolment>,
+    /// What is open and what was.
+    pub(crate) escalations: Vec<v1::Escalation>,
+    /// Enrolment tokens.
+    pub(crate) tokens: Vec<v1::Token>,
+    /// Decisions, as they arrived: service and method, and the request.
+    pub(crate) calls: Vec<(&'static str, serde_json::Value)>,
+    /// What the next call of a method fails with.
+    pub(crate) refusals: Vec<(&'static str, Status)>,
 }
 
 /// A stand-in that listens until it is dropped.
@@ -53,6 +75,27 @@ pub(crate) struct Controller {
 impl Drop for Controller {
     fn drop(&mut self) {
         self.server.abort();
+    }
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// How.
+    pub(crate) ended: Result<Exit, Failure>,
+    /// On stdout.
+    pub(crate) data: String,
+    /// On stderr, without the failure.
+    pub(crate) talk: String,
+}
+
+impl Ran {
+    /// The exit code, and the failure's text or what was said.
+    pub(crate) fn told(&self) -> (Exit, String) {
+        match &self.ended {
+            Ok(exit) => (*exit, format!("{}{}", self.data, self.talk)),
+            Err(failure) => (failure.exit(), failure.render(PLAIN).unwrap()),
+        }
     }
 }
 
@@ -91,10 +134,32 @@ impl Controller {
             .add_service(v1::exports_server::ExportsServer::new(service.clone()))
             .add_service(v1::tasks_server::TasksServer::new(service.clone()))
             .add_service(v1::releases_server::ReleasesServer::new(service.clone()))
-            .add_service(v1::blobs_server::BlobsServer::new(service))
+            .add_service(v1::blobs_server::BlobsServer::new(service.clone()))
+            .add_service(v1::tokens_server::TokensServer::new(service.clone()))
+            .add_service(v1::attestation_server::AttestationServer::new(service.clone()))
+            .add_service(v1::enrolments_server::EnrolmentsServer::new(service.clone()))
+            .add_service(v1::policies_server::PoliciesServer::new(service.clone()))
+            .add_service(v1::escalations_server::EscalationsServer::new(service))
             .serve_with_incoming(TcpListenerStream::new(listener));
         let server = tokio::spawn(async move { serving.await.unwrap() });
         Self { script, address, server }
+    }
+
+    /// The decisions that arrived.
+    pub(crate) fn calls(&self) -> Vec<(&'static str, serde_json::Value)> {
+        self.script.lock().unwrap().calls.clone()
+    }
+
+    /// Runs a command line, given in words, with a person who types these answers, or with nobody there.
+    pub(crate) async fn run(&self, words: &[&str], format: Format, answers: Option<&[&str]>) -> Ran {
+        let cli = Cli::try_parse_from(std::iter::once(&"flota").chain(words)).unwrap();
+        let (invocation, data, talk) = self.invocation(format, Some(Duration::from_secs(20)));
+        let invocation = match answers {
+            Some(answers) => invocation.typing(answers),
+            None => invocation,
+        };
+        let ended = commands::run(&invocation, cli.command).await;
+        Ran { ended, data: data.text(), talk: talk.text() }
     }
 
     /// A command that speaks to it, and what it prints on stdout and stderr.
@@ -112,166 +177,5 @@ impl Controller {
         let (data, talk) = (Printed::default(), Printed::default());
         let out = Out::new(Box::new(data.clone()), Box::new(talk.clone()), [style, PLAIN], format, Talk::Normal);
         (Invocation::for_test(out, Route::Plain(self.address.clone()), timeout), data, talk)
-    }
-}
-
-#[derive(Clone)]
-struct Service(Arc<Mutex<Script>>);
-
-type Answer<T> = Result<Response<T>, Status>;
-type Messages<T> = Pin<Box<dyn futures_util::Stream<Item = Result<T, Status>> + Send>>;
-
-impl Service {
-    #[expect(clippy::unnecessary_wraps, reason = "it is what its callers answer with")]
-    fn act(&self, verb: &'static str, request: Request<v1::RolloutActionRequest>) -> Answer<v1::Rollout> {
-        let mut script = self.0.lock().unwrap();
-        script.actions.push((verb, request.into_inner()));
-        Ok(Response::new(script.rollout.clone()))
-    }
-}
-
-#[tonic::async_trait]
-impl v1::hosts_server::Hosts for Service {
-    type PingStream = Messages<v1::PingReply>;
-
-    async fn list(&self, _: Request<v1::ListHostsRequest>) -> Answer<v1::ListHostsResponse> {
-        if let Some(refusal) = self.0.lock().unwrap().refusal.clone() {
-            return Err(refusal);
-        }
-        Ok(Response::new(v1::ListHostsResponse { hosts: super::fleet() }))
-    }
-
-    async fn show(&self, _: Request<v1::ShowHostRequest>) -> Answer<v1::HostDetail> {
-        Ok(Response::new(super::host_detail("fra-bot-07")))
-    }
-
-    async fn ping(&self, request: Request<v1::PingRequest>) -> Answer<Self::PingStream> {
-        let name = request.into_inner().selector;
-        let reply =
-            v1::PingReply { answered: name.ends_with('1'), name, round_trip_us: 900, ..v1::PingReply::default() };
-        Ok(Response::new(Box::pin(futures_util::stream::iter([Ok(reply)]))))
-    }
-}
-
-#[tonic::async_trait]
-impl v1::rollouts_server::Rollouts for Service {
-    type WatchStream = Messages<v1::Rollout>;
-
-    async fn create(&self, _: Request<v1::CreateRolloutRequest>) -> Answer<v1::Rollout> {
-        Ok(Response::new(self.0.lock().unwrap().rollout.clone()))
-    }
-
-    async fn list(&self, _: Request<v1::ListRolloutsRequest>) -> Answer<v1::ListRolloutsResponse> {
-        let rollouts = vec![self.0.lock().unwrap().rollout.clone()];
-        Ok(Response::new(v1::ListRolloutsResponse { rollouts }))
-    }
-
-    async fn show(&self, _: Request<v1::ShowRolloutRequest>) -> Answer<v1::Rollout> {
-        Ok(Response::new(self.0.lock().unwrap().rollout.clone()))
-    }
-
-    async fn watch(&self, _: Request<v1::ShowRolloutRequest>) -> Answer<Self::WatchStream> {
-        let next = self.0.lock().unwrap().watches.pop_front();
-        let rollouts = next.ok_or_else(|| Status::unavailable("nothing is left to watch"))?;
-        let messages = futures_util::stream::iter(rollouts);
-        Ok(Response::new(Box::pin(futures_util::StreamExt::then(messages, |rollout| async move {
-            match rollout {
-                Some(rollout) => Ok(rollout),
-                None => std::future::pending().await,
-            }
-        }))))
-    }
-
-    async fn start(&self, request: Request<v1::RolloutActionRequest>) -> Answer<v1::Rollout> {
-        self.act("start", request)
-    }
-
-    async fn pause(&self, request: Request<v1::RolloutActionRequest>) -> Answer<v1::Rollout> {
-        self.act("pause", request)
-    }
-
-    async fn resume(&self, request: Request<v1::RolloutActionRequest>) -> Answer<v1::Rollout> {
-        self.act("resume", request)
-    }
-
-    async fn abort(&self, request: Request<v1::RolloutActionRequest>) -> Answer<v1::Rollout> {
-        self.act("abort", request)
-    }
-
-    async fn rollback(&self, request: Request<v1::RolloutActionRequest>) -> Answer<v1::Rollout> {
-        self.act("rollback", request)
-    }
-}
-
-#[tonic::async_trait]
-impl v1::exports_server::Exports for Service {
-    async fn run(&self, _: Request<v1::RunTaskRequest>) -> Answer<v1::TasksResponse> {
-        let tasks = self.0.lock().unwrap().tasks.front().cloned().unwrap_or_default();
-        Ok(Response::new(v1::TasksResponse { tasks }))
-    }
-
-    async fn list(&self, _: Request<v1::ListExportsRequest>) -> Answer<v1::ListExportsResponse> {
-        Ok(Response::new(v1::ListExportsResponse { exports: self.0.lock().unwrap().exports.clone() }))
-    }
-}
-
-#[tonic::async_trait]
-impl v1::tasks_server::Tasks for Service {
-    async fn status(&self, _: Request<v1::TaskStatusRequest>) -> Answer<v1::TasksResponse> {
-        let mut script = self.0.lock().unwrap();
-        if script.tasks.len() > 1 {
-            script.tasks.pop_front();
-        }
-        let tasks = script.tasks.front().cloned().unwrap_or_default();
-        Ok(Response::new(v1::TasksResponse { tasks }))
-    }
-}
-
-#[tonic::async_trait]
-impl v1::releases_server::Releases for Service {
-    async fn publish(&self, request: Request<v1::PublishRequest>) -> Answer<v1::Release> {
-        let digest = request.into_inner().digest;
-        Ok(Response::new(v1::Release {
-            digest,
-            id: "bot".into(),
-            version: "1.4.0".into(),
-            platform: "linux".into(),
-            ..Default::default()
-        }))
-    }
-
-    async fn list(&self, _: Request<v1::ListReleasesRequest>) -> Answer<v1::ListReleasesResponse> {
-        Ok(Response::new(v1::ListReleasesResponse::default()))
-    }
-}
-
-#[tonic::async_trait]
-impl v1::blobs_server::Blobs for Service {
-    type GetStream = Messages<v1::BlobChunk>;
-
-    async fn get(&self, _: Request<v1::GetBlobRequest>) -> Answer<Self::GetStream> {
-        let blob = self.0.lock().unwrap().blob.clone();
-        let chunks: Vec<_> = blob.chunks(7).map(|chunk| Ok(v1::BlobChunk { data: chunk.to_vec() })).collect();
-        Ok(Response::new(Box::pin(futures_util::stream::iter(chunks))))
-    }
-
-    async fn stat(&self, _: Request<v1::StatBlobRequest>) -> Answer<v1::StatBlobResponse> {
-        let script = self.0.lock().unwrap();
-        let received_bytes = script.blob.len() as u64;
-        Ok(Response::new(v1::StatBlobResponse { complete: script.blob_is_complete, received_bytes }))
-    }
-
-    async fn put(&self, request: Request<Streaming<v1::PutBlobRequest>>) -> Answer<v1::PutBlobResponse> {
-        let mut parts = request.into_inner();
-        while let Some(part) = parts.message().await? {
-            let mut script = self.0.lock().unwrap();
-            match part.part {
-                Some(Part::Header(header)) => script.offsets.push(header.offset),
-                Some(Part::Data(data)) => script.blob.extend(data),
-                None => return Err(Status::invalid_argument("an empty part")),
-            }
-        }
-        self.0.lock().unwrap().blob_is_complete = true;
-        Ok(Response::new(v1::PutBlobResponse::default()))
     }
 }

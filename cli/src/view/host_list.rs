@@ -3,6 +3,7 @@
 use flota_model::Timestamp;
 use flota_proto::v1::Host;
 
+use super::host_facts;
 use super::host_state::{self, State};
 use crate::output::signs::{Sign, Tone};
 use crate::output::table::{Cell, Table};
@@ -21,7 +22,7 @@ pub(crate) fn sort(hosts: &mut [Host], now: Timestamp) {
 pub(crate) fn render(hosts: &[Host], shown: usize, format: Format, now: Timestamp, style: Style) -> String {
     let mut table = Table::new(["HOST", "LABELS", "RELEASE", "STATE", "SEEN"]).right(4);
     if format == Format::Wide {
-        table.headings(&["ID", "TRUST", "PROVED", "HEALTH", "EXPORT", "GEN", "AGENT"]);
+        table.headings(&["ID", "TRUST", "PROVED", "LEASE", "KEY", "POLICY", "OEM", "HEALTH", "EXPORT", "GEN", "AGENT"]);
     }
     for host in hosts.iter().take(shown) {
         let state = State::of(host, now);
@@ -37,6 +38,10 @@ pub(crate) fn render(hosts: &[Host], shown: usize, format: Format, now: Timestam
                 Cell::from(&host.id),
                 Cell::from(&host.trust),
                 Cell::from(time::ago(&host.attested_at, now)),
+                Cell::from(host_facts::lease(host, now)),
+                key_cell(host),
+                Cell::from(host_facts::policy(host)),
+                oem_cell(host),
                 Cell::from(&host.health),
                 Cell::from(time::ago(&host.last_export_at, now)),
                 Cell::from(host.generation.to_string()),
@@ -54,6 +59,7 @@ pub(crate) fn render(hosts: &[Host], shown: usize, format: Format, now: Timestam
 
 /// One row of `-o tsv`.
 pub(crate) fn row(host: &Host) -> Vec<String> {
+    let awaits_approval = host.awaits_approval.to_string();
     let fields = [
         &host.name,
         &host.id,
@@ -67,12 +73,18 @@ pub(crate) fn row(host: &Host) -> Vec<String> {
         &host.phase,
         &host.health,
         &host.detail,
+        &host.lease_until,
+        &host.key_storage,
+        &awaits_approval,
+        &host.policy,
+        &host.oem_evidence,
+        &host.oem_licence,
     ];
     fields.into_iter().cloned().collect()
 }
 
 /// Its header.
-pub(crate) const COLUMNS: [&str; 12] = [
+pub(crate) const COLUMNS: [&str; 18] = [
     "name",
     "id",
     "trust",
@@ -85,7 +97,26 @@ pub(crate) const COLUMNS: [&str; 12] = [
     "phase",
     "health",
     "detail",
+    "lease_until",
+    "key_storage",
+    "awaits_approval",
+    "policy",
+    "oem_evidence",
+    "oem_licence",
 ];
+
+/// Where the key is.
+pub(crate) fn key_cell(host: &Host) -> Cell {
+    match host_facts::key(host) {
+        (Some(sign), words) => Cell::signed(sign, &words),
+        (None, words) => Cell::from(words),
+    }
+}
+
+/// What manual section 3 says of it.
+pub(crate) fn oem_cell(host: &Host) -> Cell {
+    host_facts::oem(host).map_or_else(|| Cell::from(""), |(sign, words)| Cell::signed(sign, &words))
+}
 
 /// `env=prod,venue=binance`.
 pub(crate) fn labels(host: &Host) -> String {

@@ -5,11 +5,12 @@ use std::fmt::Write as _;
 use flota_model::Timestamp;
 use flota_proto::v1::{AuditEntry, Host, HostDetail};
 
+use super::host_facts::{has_key_in_file, lease_words, oem_troubles, oem_words, trust_sign};
 use super::host_list::{digest, labels};
 use super::host_state::{self, State};
 use crate::output::signs::{Sign, Tone};
 use crate::output::table::{Cell, Table};
-use crate::output::text::{bytes, clean, short, words};
+use crate::output::text::{bytes, clean, sentence, short, words};
 use crate::output::{Style, time};
 
 /// The whole screen, with this many events.
@@ -40,7 +41,12 @@ pub(crate) fn render(detail: &HostDetail, events: usize, now: Timestamp, style: 
 fn next(host: &Host, sign: Sign) -> Option<String> {
     let name = clean(&host.name);
     match (sign, host.phase.as_str(), host.trust.as_str()) {
-        (_, _, "untrusted" | "drifted" | "stale" | "pending") => Some(format!("flota attest challenge {name}")),
+        _ if host.awaits_approval => Some(format!("flota enrolment show {name}")),
+        (_, _, "drifted") => Some(format!("flota policy explain {name}")),
+        (_, _, "untrusted" | "quarantined") => {
+            Some(format!("find out why: flota attest show {name}     then  flota attest clear {name} --reason TEXT"))
+        }
+        (_, _, "stale" | "pending") => Some(format!("flota attest challenge {name}")),
         (_, "rolled_back" | "refused" | "safe_hold", _) if !host.rollout.is_empty() => {
             let rollout = clean(&host.rollout);
             Some(format!("flota health run {name}     then  flota rollout explain {rollout} --host {name}"))
@@ -51,16 +57,23 @@ fn next(host: &Host, sign: Sign) -> Option<String> {
         (Sign::Working | Sign::Waiting, ..) if !host.rollout.is_empty() => {
             Some(format!("flota rollout explain {} --host {name}", clean(&host.rollout)))
         }
+        (Sign::Warning, ..) if !is_ill(host) && !oem_troubles(host).is_empty() => {
+            Some("flota escalation list".to_owned())
+        }
         (Sign::Failed | Sign::Warning, ..) => Some(format!("flota health run {name}")),
         _ => None,
     }
 }
 
-fn facts(style: Style, facts: &[String]) -> String {
+fn is_ill(host: &Host) -> bool {
+    matches!(host.health.as_str(), "unavailable" | "degraded")
+}
+
+pub(super) fn facts(style: Style, facts: &[String]) -> String {
     facts.iter().filter(|fact| !fact.is_empty()).cloned().collect::<Vec<_>>().join(style.dot())
 }
 
-fn named(name: &str, value: &str) -> String {
+pub(super) fn named(name: &str, value: &str) -> String {
     if value.is_empty() { String::new() } else { format!("{name} {}", clean(value)) }
 }
 
@@ -70,28 +83,41 @@ fn identity(host: &Host, detail: &HostDetail, style: Style) -> String {
 }
 
 fn trust(host: &Host, detail: &HostDetail, now: Timestamp, style: Style) -> String {
-    let sign = match host.trust.as_str() {
-        "trusted" | "unattested" => Sign::Ok,
-        "untrusted" | "drifted" | "quarantined" => Sign::Failed,
-        "pending" => Sign::Waiting,
-        _ => Sign::Warning,
-    };
+    let trust = style.say(trust_sign(host), &words(&host.trust));
+    let approval = if host.awaits_approval { style.say(Sign::Warning, "awaits approval") } else { String::new() };
     let proved = if host.attested_at.is_empty() {
         "never proved".to_owned()
     } else {
         format!("proved {} ago", time::ago(&host.attested_at, now))
     };
-    let key =
-        if detail.ek_fingerprint.is_empty() { String::new() } else { format!("EK {}", short(&detail.ek_fingerprint)) };
-    let tpm = named("TPM", &detail.tpm_manufacturer);
-    let certificate = if detail.certificate_expires_at.is_empty() {
+    let lease = lease_words(host, now);
+    let reason = sentence(&host.trust_reason);
+    let policy = named("policy", &host.policy);
+    let key = key(host, &detail.tpm_manufacturer, &short(&detail.ek_fingerprint), style);
+    let certificate = certificate(detail, now, style);
+    facts(style, &[trust, reason, approval, proved, lease, policy, key, certificate])
+}
+
+/// What it proves itself with.
+pub(super) fn key(host: &Host, tpm: &str, ek: &str, style: Style) -> String {
+    if has_key_in_file(host) {
+        return style.say(Sign::Warning, "key in a file");
+    }
+    facts(style, &[named("TPM", tpm), named("EK", ek)])
+}
+
+/// How long its certificate lasts.
+pub(super) fn certificate(detail: &HostDetail, now: Timestamp, style: Style) -> String {
+    let trust = detail.host.as_ref().map_or("", |host| host.trust.as_str());
+    if detail.certificate_expires_at.is_empty() {
         String::new()
+    } else if matches!(trust, "untrusted" | "quarantined" | "retired") {
+        style.paint(Tone::Bad, "certificate refused")
     } else if time::parse(&detail.certificate_expires_at).is_some_and(|end| end <= now) {
         style.paint(Tone::Bad, "certificate expired")
     } else {
         format!("certificate {} left", time::until(&detail.certificate_expires_at, now))
-    };
-    facts(style, &[style.say(sign, &words(&host.trust)), clean(&host.trust_reason), proved, tpm, key, certificate])
+    }
 }
 
 fn software(host: &Host, style: Style) -> String {
@@ -125,6 +151,10 @@ fn health(host: &Host, now: Timestamp, style: Style) -> String {
 }
 
 fn duties(host: &Host, detail: &HostDetail, now: Timestamp, style: Style) -> String {
+    facts(style, &[export(host, detail, now, style), oem_words(host, style)])
+}
+
+fn export(host: &Host, detail: &HostDetail, now: Timestamp, style: Style) -> String {
     if host.last_export_at.is_empty() {
         return style.say(Sign::Warning, "no security export yet");
     }
@@ -160,7 +190,7 @@ fn proof(detail: &HostDetail, style: Style) -> String {
     if let Some(last) = detail.attestations.first().filter(|last| !last.reasons.is_empty()) {
         let head = format!("Last attestation: {} at {}", words(&last.verdict), time::stamp(&last.at));
         let _infallible = writeln!(text, "\n{}", style.paint(Tone::Strong, &head));
-        text.extend(last.reasons.iter().map(|reason| format!("  {}\n", clean(reason))));
+        text.extend(last.reasons.iter().map(|reason| format!("  {}\n", sentence(reason))));
     }
     text
 }

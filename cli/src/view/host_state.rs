@@ -3,8 +3,9 @@
 use flota_model::Timestamp;
 use flota_proto::v1::Host;
 
+use super::host_facts::{has_key_in_file, oem_troubles};
 use crate::output::signs::Sign;
-use crate::output::text::{clean, words};
+use crate::output::text::{clean, sentence, words};
 use crate::output::{Style, time};
 
 /// A sign with a sentence.
@@ -20,12 +21,14 @@ impl State {
     /// The verdict on `host` at `now`.
     pub(crate) fn of(host: &Host, now: Timestamp) -> Self {
         out_of_trust(host)
+            .or_else(|| awaiting(host))
             .or_else(|| failed_update(host))
             .or_else(|| out_of_reach(host, now))
             .or_else(|| lapsed_trust(host, now))
             .or_else(|| ill(host))
+            .or_else(|| in_bad_standing(host))
             .or_else(|| on_the_way(host))
-            .unwrap_or_else(|| said(Sign::Ok, "ok"))
+            .unwrap_or_else(|| well(host))
     }
 }
 
@@ -50,10 +53,17 @@ fn with(head: &str, reason: &str) -> String {
 
 fn out_of_trust(host: &Host) -> Option<State> {
     match host.trust.as_str() {
-        "untrusted" | "drifted" | "quarantined" => Some(said(Sign::Failed, with(&host.trust, &host.trust_reason))),
+        "untrusted" | "drifted" | "quarantined" => {
+            Some(said(Sign::Failed, with(&host.trust, &sentence(&host.trust_reason))))
+        }
         "retired" => Some(said(Sign::Skipped, "retired")),
         _ => None,
     }
+}
+
+/// Nothing moves until a person has said so: no later state says more.
+fn awaiting(host: &Host) -> Option<State> {
+    host.awaits_approval.then(|| said(Sign::Warning, "awaits approval"))
 }
 
 fn failed_update(host: &Host) -> Option<State> {
@@ -83,7 +93,7 @@ fn lapsed_trust(host: &Host, now: Timestamp) -> Option<State> {
             Sign::Warning,
             format!("attestation lapsed, last proof {} ago", time::ago(&host.attested_at, now)),
         )),
-        "pending" => Some(said(Sign::Waiting, with("no quote has passed yet", &host.trust_reason))),
+        "pending" => Some(said(Sign::Waiting, with("no quote has passed yet", &sentence(&host.trust_reason)))),
         _ => None,
     }
 }
@@ -94,6 +104,23 @@ fn ill(host: &Host) -> Option<State> {
         "degraded" => Some(said(Sign::Warning, "health degraded")),
         _ => None,
     }
+}
+
+fn in_bad_standing(host: &Host) -> Option<State> {
+    let troubles = oem_troubles(host);
+    (!troubles.is_empty()).then(|| said(Sign::Warning, troubles.join(", ")))
+}
+
+fn well(host: &Host) -> State {
+    said(
+        Sign::Ok,
+        match (host.trust.as_str(), has_key_in_file(host)) {
+            ("unattested", true) => "ok, not attested: its key is in a file",
+            ("unattested", false) => "ok, not attested",
+            (_, true) => "ok, its key is in a file",
+            (_, false) => "ok",
+        },
+    )
 }
 
 fn on_the_way(host: &Host) -> Option<State> {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::rollout_words::{Group, Standing, groups, next_lines, owner, rollout_sign, standing, target_sign};
 use crate::output::signs::Tone;
-use crate::output::text::{clean, count, words};
+use crate::output::text::{clean, count, few, words};
 use crate::output::{Style, time};
 
 /// Names listed before the rest becomes a count.
@@ -94,10 +94,7 @@ fn reason(rollout: &Rollout, group: &Group<'_>, now: Timestamp, style: Style) ->
         format!("    move   {}", owner(&sample.owner)),
     ];
     if group.names.len() > 1 {
-        let shown = group.names.iter().take(NAMES).map(|name| clean(name)).collect::<Vec<_>>().join(", ");
-        let hidden = group.names.len().saturating_sub(NAMES);
-        let more = if hidden == 0 { String::new() } else { format!(" {}and {hidden} more", style.ellipsis()) };
-        lines.push(format!("    hosts  {shown}{more}"));
+        lines.push(format!("    hosts  {}", few(&group.names, NAMES, style)));
     }
     lines
 }

@@ -8,7 +8,7 @@ use super::rollout_frame::target_words;
 use crate::output::Style;
 use crate::output::signs::Tone;
 use crate::output::table::{Cell, Table};
-use crate::output::text::{clean, count, short};
+use crate::output::text::{clean, count, few, short};
 
 /// Names of one wave before the rest becomes a count: a table that people still read.
 const NAMES: usize = 8;
@@ -27,7 +27,11 @@ pub(crate) fn render(rollout: &Rollout, style: Style) -> String {
     for (index, wave) in rollout.waves.iter().enumerate() {
         let members = rollout.targets.iter().filter(|target| usize::try_from(target.wave) == Ok(index));
         let members: Vec<String> = members.map(|target| member(rollout, &target.host_name, &target.version)).collect();
-        table.row([Cell::from(&wave.name), Cell::from(members.len().to_string()), Cell::from(names(&members, style))]);
+        table.row([
+            Cell::from(&wave.name),
+            Cell::from(members.len().to_string()),
+            Cell::from(few(&members, NAMES, style)),
+        ]);
     }
     text.extend(table.lines(style).into_iter().map(|line| format!("  {line}\n")));
     let mut facts =
@@ -49,12 +53,6 @@ fn member(rollout: &Rollout, name: &str, version: &str) -> String {
     } else {
         format!("{} ({})", clean(name), clean(version))
     }
-}
-
-fn names(members: &[String], style: Style) -> String {
-    let shown = members.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
-    let hidden = members.len().saturating_sub(NAMES);
-    if hidden == 0 { shown } else { format!("{shown} {}and {hidden} more", style.ellipsis()) }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use tonic::{Response, Status};
 use super::watch::{self, Begun, Decisions};
 use super::{create, show};
 use crate::client::Session;
-use crate::confirm::{self, Assent};
+use crate::confirm::{self, Assent, in_context};
 use crate::exit::Exit;
 use crate::failure::{Failure, Stake};
 use crate::invocation::Invocation;
@@ -256,11 +256,6 @@ fn told(invocation: &Invocation, rollout: &Rollout, outcome: &str) -> Result<(),
 
 fn start_line(id: RolloutId) -> String {
     format!("flota rollout start {id} --yes")
-}
-
-fn in_context(invocation: &Invocation) -> Result<String, Failure> {
-    let name = invocation.context_name()?;
-    Ok(if name.is_empty() { name } else { format!(" in context {name}") })
 }
 
 fn count_of(number: u32, noun: &str) -> String {
