@@ -5,7 +5,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use flota_model::Selector;
 
-use crate::commands::{attest, audit, context, export, health, help, host, man, package, release, rollout, token};
+use crate::commands::{
+    attest, audit, context, enrolment, escalation, export, health, help, host, man, package, release, rollout, token,
+};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Format;
@@ -89,6 +91,9 @@ pub(crate) enum Command {
     /// Enrolment tokens, which admit new hosts
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Hosts that have enrolled and wait for a person to let them in
+    #[command(subcommand)]
+    Enrolment(enrolment::EnrolmentCommand),
     /// Security exports (manual section 1)
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -98,6 +103,9 @@ pub(crate) enum Command {
     /// Proof by TPM of what hosts run (manual section 3)
     #[command(subcommand)]
     Attest(attest::AttestCommand),
+    /// What the security role must look at
+    #[command(subcommand)]
+    Escalation(escalation::EscalationCommand),
     /// Update packages on this machine, without a controller (manual section 2)
     #[command(subcommand)]
     Package(package::PackageCommand),

@@ -8,6 +8,8 @@ use crate::invocation::Invocation;
 pub(crate) mod attest;
 pub(crate) mod audit;
 pub(crate) mod context;
+pub(crate) mod enrolment;
+pub(crate) mod escalation;
 pub(crate) mod export;
 pub(crate) mod health;
 pub(crate) mod help;
@@ -30,9 +32,11 @@ pub(crate) async fn run(invocation: &Invocation, command: Command) -> Result<Exi
     match command {
         Command::Host(command) => host::run(invocation, command).await,
         Command::Token(command) => token::run(invocation, command).await,
+        Command::Enrolment(command) => enrolment::run(invocation, command).await,
         Command::Export(command) => export::run(invocation, command).await,
         Command::Health(command) => health::run(invocation, command).await,
         Command::Attest(command) => attest::run(invocation, command).await,
+        Command::Escalation(command) => escalation::run(invocation, command).await,
         Command::Package(command) => package::run(invocation, command).await,
         Command::Release(command) => release::run(invocation, command).await,
         Command::Rollout(command) => rollout::run(invocation, command).await,

@@ -1,5 +1,7 @@
 //! What people see: pure functions of a read model and a [`Style`](crate::output::Style), each held by a golden file.
 
+pub(crate) mod enrolment;
+pub(crate) mod escalation;
 pub(crate) mod host_facts;
 pub(crate) mod host_list;
 pub(crate) mod host_show;
