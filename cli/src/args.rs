@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use flota_model::Selector;
 
 use crate::commands::{
-    attest, audit, context, enrolment, escalation, export, health, help, host, man, package, release, rollout, token,
+    attest, audit, context, enrolment, escalation, export, health, help, host, man, package, policy, release, rollout,
+    token,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -103,6 +104,9 @@ pub(crate) enum Command {
     /// Proof by TPM of what hosts run (manual section 3)
     #[command(subcommand)]
     Attest(attest::AttestCommand),
+    /// What hosts may boot: versioned documents that two people agree on
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
     /// What the security role must look at
     #[command(subcommand)]
     Escalation(escalation::EscalationCommand),

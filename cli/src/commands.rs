@@ -16,6 +16,7 @@ pub(crate) mod help;
 pub(crate) mod host;
 pub(crate) mod man;
 pub(crate) mod package;
+pub(crate) mod policy;
 pub(crate) mod release;
 pub(crate) mod rollout;
 pub(crate) mod token;
@@ -36,6 +37,7 @@ pub(crate) async fn run(invocation: &Invocation, command: Command) -> Result<Exi
         Command::Export(command) => export::run(invocation, command).await,
         Command::Health(command) => health::run(invocation, command).await,
         Command::Attest(command) => attest::run(invocation, command).await,
+        Command::Policy(command) => policy::run(invocation, command).await,
         Command::Escalation(command) => escalation::run(invocation, command).await,
         Command::Package(command) => package::run(invocation, command).await,
         Command::Release(command) => release::run(invocation, command).await,
