@@ -1,7 +1,10 @@
 //! What people see: pure functions of a read model and a [`Style`](crate::output::Style), each held by a golden file.
 
+pub(crate) mod attest_show;
+pub(crate) mod attest_status;
 pub(crate) mod enrolment;
 pub(crate) mod escalation;
+pub(crate) mod host_end;
 pub(crate) mod host_facts;
 pub(crate) mod host_list;
 pub(crate) mod host_show;

@@ -1,9 +1,14 @@
 //! `flota host`.
 
+pub(crate) mod decommission;
+
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use flota_proto::v1::{Host, ListHostsRequest, PingReply, PingRequest, ShowHostRequest};
+use flota_proto::v1::{Host, HostDetail, ListHostsRequest, PingReply, PingRequest, ShowHostRequest};
 use futures_util::stream::{self, StreamExt as _};
 
 use crate::args::{Filter, Many};
@@ -28,6 +33,11 @@ pub(crate) enum HostCommand {
     ///
     /// Ends with 3 if some stay silent, 1 if all do. Without hosts it asks every host: it changes nothing.
     Ping(Ping),
+    /// Take a host out of the fleet for ever
+    ///
+    /// Its certificate ends at once; its TPM can be enrolled again with a new token. Shows what it ends, and asks for
+    /// the host's name to be typed.
+    Decommission(decommission::Decommission),
 }
 
 /// `flota host list`
@@ -75,6 +85,7 @@ pub(crate) async fn run(invocation: &Invocation, command: HostCommand) -> Result
         HostCommand::List(args) => list(invocation, args).await,
         HostCommand::Show(args) => show(invocation, args).await,
         HostCommand::Ping(args) => ping(invocation, args).await,
+        HostCommand::Decommission(args) => decommission::run(invocation, args).await,
     }
 }
 
@@ -105,11 +116,21 @@ async fn list(invocation: &Invocation, args: List) -> Result<Exit, Failure> {
     Ok(Exit::Good)
 }
 
+/// All that is known of one host, by name, id, or the beginning of an id.
+pub(crate) async fn known(session: &Session, host: &str) -> Result<HostDetail, Failure> {
+    let request = session.ask(ShowHostRequest { host: host.to_owned() });
+    let answer = session.hosts().show(request).await;
+    Ok(answer.map_err(|status| Failure::of_status(&status, Stake::Reads))?.into_inner())
+}
+
+/// The host in an answer that is about one.
+pub(crate) fn in_it(host: Option<Host>) -> Result<Host, Failure> {
+    host.ok_or_else(|| Failure::new(Exit::Bad, "the controller's answer has no host in it"))
+}
+
 async fn show(invocation: &Invocation, args: Show) -> Result<Exit, Failure> {
     let session = invocation.session().await?;
-    let request = session.ask(ShowHostRequest { host: args.host.clone() });
-    let answer = session.hosts().show(request).await.map_err(|status| Failure::of_status(&status, Stake::Reads))?;
-    let detail = answer.into_inner();
+    let detail = known(&session, &args.host).await?;
     let name = detail.host.as_ref().map_or(args.host.as_str(), |host| &host.name);
     let text = |style| host_show::render(&detail, args.events, invocation.now(), style);
     invocation.out.object("Host", &detail, name, text)?;
@@ -199,26 +220,4 @@ fn judged(replies: &[PingReply]) -> Exit {
 
 fn milliseconds(micros: u64) -> String {
     format!("{}.{:02} ms", micros / 1000, micros % 1000 / 10)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::PLAIN;
-
-    fn reply(name: &str, round_trip_us: Option<u64>) -> PingReply {
-        let (answered, round_trip_us) = (round_trip_us.is_some(), round_trip_us.unwrap_or(0));
-        PingReply { host_id: String::new(), name: name.into(), answered, round_trip_us }
-    }
-
-    #[test]
-    fn silence_is_partial_and_all_silence_is_bad() {
-        let replies = [reply("a", Some(2_500)), reply("b", None), reply("c", Some(900)), reply("d", Some(40_000))];
-        assert_eq!(judged(&replies), Exit::Partial);
-        assert_eq!(judged(&replies[..1]), Exit::Good);
-        assert_eq!(judged(&replies[1..2]), Exit::Bad);
-        let expected = "3 of 4 hosts answered · min 0.90 ms · median 2.50 ms · max 40.00 ms";
-        assert_eq!(summary(&replies, PLAIN), expected);
-        assert_eq!(summary(&replies[1..2], PLAIN), "0 of 1 host answered");
-    }
 }
