@@ -35,7 +35,8 @@ fn one_of_them_runs_alone_by_its_name() {
     let flags = ["--check", "feed", "--check", "disk", "--output", "json"];
     let ran = run(root.path(), &[("PATH", "/usr/bin:/bin"), SET[0], SET[1]], &[&CHECK[..], &flags].concat());
     let report = ran.json();
-    let names: Vec<_> = report["results"].as_array().unwrap().iter().map(|result| result["name"].as_str().unwrap()).collect();
+    let names: Vec<_> =
+        report["results"].as_array().unwrap().iter().map(|result| result["name"].as_str().unwrap()).collect();
     assert_eq!((ran.code, names), (2, vec!["disk", "feed"]), "in the order of the file");
     assert!(!ran.stdout.contains("t0ken"), "{}", ran.stdout);
 }
