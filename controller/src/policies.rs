@@ -69,7 +69,12 @@ impl Policies {
     ) -> Option<Held> {
         let mut held: Option<Held> = None;
         for versions in self.accepted.chunk_by(|one, other| one.name == other.name) {
-            let applies = versions.iter().any(|one| is_active(one) && one.selector.matches(host, labels));
+            // One that is being retired still holds its hosts; one that is staged holds nobody by itself.
+            let holds = |one: &Accepted| {
+                let retiring = matches!(one.state, PolicyState::Retiring { .. }) && is_accepted(one.state, now);
+                (is_active(one) || retiring) && one.selector.matches(host, labels)
+            };
+            let applies = versions.iter().any(holds);
             if !applies {
                 continue;
             }
@@ -99,7 +104,7 @@ fn best<'a>(
         if misses.is_empty() {
             return (name, misses);
         }
-        if is_active(one) {
+        if is_active(one) || otherwise.0.is_empty() {
             otherwise = (name, misses);
         }
     }

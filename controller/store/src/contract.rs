@@ -49,6 +49,7 @@ macro_rules! contract_suite {
                 a_token_for_another_host_renews_nobody,
                 a_renewal_forgets_what_the_host_said,
                 a_renewal_lifts_no_quarantine,
+                a_renewal_lets_a_decommissioned_host_in_anew,
                 an_id_of_another_tpm_is_refused,
                 a_name_of_another_host_is_refused,
             ];

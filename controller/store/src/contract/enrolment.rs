@@ -147,6 +147,17 @@ pub async fn a_renewal_lifts_no_quarantine(store: &dyn Store) {
     assert_eq!((renewed.trust, renewed.trust_reason.as_str()), (Trust::Quarantined, "incident 7"));
 }
 
+/// A new token for a host that was taken out means that it shall be in again.
+pub async fn a_renewal_lets_a_decommissioned_host_in_anew(store: &dyn Store) {
+    let id = enrolled(store, 1).await;
+    let audit = entry("host.decommission", "host");
+    store.set_trust(&id, &[Trust::Pending], Trust::Retired, "sold", &audit).await.unwrap();
+    store.create_token(&token(2, None), &entry("token.create", "token")).await.unwrap();
+    store.enrol(&enrolment(2, 1), &entry("host.enrol", "host")).await.unwrap();
+    let renewed = host(store, &id).await;
+    assert_eq!((renewed.trust, renewed.trust_reason.as_str()), (Trust::Pending, ""));
+}
+
 /// Ids are short digests; one that is met by another key must not take a host over.
 pub async fn an_id_of_another_tpm_is_refused(store: &dyn Store) {
     let id = enrolled(store, 1).await;

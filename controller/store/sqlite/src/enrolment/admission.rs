@@ -94,12 +94,13 @@ async fn enter(
 
 /// The machine may have been installed anew: what it said and what a quote confirmed of it no longer hold, and its
 /// reports may count from one again. What was wanted of it goes too: an old release must not be installed outside of any
-/// rollout. A quarantine stays, since whoever made the token may not know of it.
+/// rollout. A quarantine stays, since whoever made the token may not know of it; a host that was taken out of the fleet is let
+/// in anew, which is what a new token for it means.
 async fn renew(writing: &mut Writing, token: &TokenRecord, enrolment: &Enrolment) -> Result<(), StoreError> {
     let Enrolment { host, key_storage, .. } = enrolment;
     let host = host.as_str();
-    let reset = "update hosts set trust = iif(trust in ('quarantined', 'retired'), trust, $2), \
-                 trust_reason = iif(trust in ('quarantined', 'retired'), trust_reason, ''), lease_until = null, \
+    let reset = "update hosts set trust = iif(trust = 'quarantined', trust, $2), \
+                 trust_reason = iif(trust = 'quarantined', trust_reason, ''), lease_until = null, \
                  key_storage = $3, awaits_approval = $4, policy = '', oem_evidence = '', oem_licence = '' \
                  where id = $1";
     let query = sqlx::query(reset)
