@@ -209,7 +209,7 @@ async fn enter(
             tpm_manufacturer: pending.keys.manufacturer.clone(),
         },
         key_storage: KeyStorage::Tpm,
-        measurements,
+        measurements: if pending.token.is_some() { measurements } else { nothing_new() },
         certificate_expires_at,
         at: now,
     };
@@ -219,6 +219,18 @@ async fn enter(
     let awaits_approval = pending.approval == Approval::Needed;
     tracing::info!(host.id = %host, host.name = %name, awaits_approval, "host enrolled");
     Ok(Member { id: host, name, certificate: certificate.to_vec(), awaits_approval })
+}
+
+/// Measurements of a host that comes back without a token: what is known of it stays. Were its quote taken over, a host
+/// that drifted, or whose TPM was set back, would be as good as new by asking for it.
+const fn nothing_new() -> HostMeasurements {
+    HostMeasurements {
+        baseline_json: String::new(),
+        clock_json: String::new(),
+        quoted_json: String::new(),
+        baseline_log: None,
+        quoted_log: None,
+    }
 }
 
 /// The name of a host that was entered, or why it was not.
@@ -325,13 +337,7 @@ fn verify(core: &Core, pending: &Pending, proof: &Proof<'_>, exporter: &[u8; 32]
             })
         }
         // Genuine, too soon after power-on to trust the clock: the first quote of the session becomes the baseline.
-        Verdict::Retry(_) => Ok(HostMeasurements {
-            baseline_json: String::new(),
-            clock_json: String::new(),
-            quoted_json: String::new(),
-            baseline_log: None,
-            quoted_log: None,
-        }),
+        Verdict::Retry(_) => Ok(nothing_new()),
         Verdict::Fail(reasons) => {
             let reasons: Vec<String> = reasons.iter().map(|reason| format!("{}: {reason}", reason.code())).collect();
             Err(Fault::new(Code::EvidenceRefused, reasons.join("; ")))

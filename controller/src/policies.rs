@@ -20,7 +20,8 @@ struct Accepted {
     version: u32,
     state: PolicyState,
     selector: Selector,
-    policy: Policy,
+    /// None: the stored document cannot be read. It is met by nobody, and so its hosts fail.
+    policy: Option<Policy>,
 }
 
 /// What a host's policies say of its quote.
@@ -33,26 +34,28 @@ pub struct Held {
 }
 
 impl Policies {
-    /// Compiles the records that may be accepted. One that cannot be read accepts nothing, so its hosts fail closed.
+    /// Compiles the records that may be accepted. One that cannot be read says no longer for whom it is: it applies to
+    /// every host and is met by none.
     pub fn compile(records: &[PolicyRecord]) -> Self {
         let mut accepted = Vec::new();
         for record in records {
             if matches!(record.state, PolicyState::Draft | PolicyState::Approved | PolicyState::Retired) {
                 continue;
             }
-            match (Policy::parse(record.document_json.as_bytes()), record.state) {
-                (Ok(policy), state) => match policy.applies_to().parse() {
-                    Ok(selector) => accepted.push(Accepted {
-                        name: record.name.clone(),
-                        version: record.version,
-                        state,
-                        selector,
-                        policy,
-                    }),
-                    Err(error) => tracing::error!(policy = %record.digest, %error, "a stored policy is not usable"),
-                },
-                (Err(error), _) => tracing::error!(policy = %record.digest, %error, "a stored policy is not usable"),
+            let readable = Policy::parse(record.document_json.as_bytes())
+                .ok()
+                .and_then(|policy| Some((policy.applies_to().parse().ok()?, policy)));
+            if readable.is_none() {
+                tracing::error!(policy = %record.digest, "a stored policy cannot be read; every host fails it");
             }
+            let (selector, policy) = readable.unzip();
+            accepted.push(Accepted {
+                name: record.name.clone(),
+                version: record.version,
+                state: record.state,
+                selector: selector.unwrap_or_default(),
+                policy,
+            });
         }
         Self { accepted }
     }
@@ -69,16 +72,16 @@ impl Policies {
     ) -> Option<Held> {
         let mut held: Option<Held> = None;
         for versions in self.accepted.chunk_by(|one, other| one.name == other.name) {
+            // Each version is for the hosts that it names itself: what is staged for a canary is not for production.
+            let accepted: Vec<&Accepted> = versions
+                .iter()
+                .filter(|one| is_accepted(one.state, now) && one.selector.matches(host, labels))
+                .collect();
             // One that is being retired still holds its hosts; one that is staged holds nobody by itself.
-            let holds = |one: &Accepted| {
-                let retiring = matches!(one.state, PolicyState::Retiring { .. }) && is_accepted(one.state, now);
-                (is_active(one) || retiring) && one.selector.matches(host, labels)
-            };
-            let applies = versions.iter().any(holds);
-            if !applies {
+            if accepted.iter().all(|one| matches!(one.state, PolicyState::Staged { .. })) {
                 continue;
             }
-            let (name, misses) = best(versions.iter().filter(|one| is_accepted(one.state, now)), facts, log);
+            let (name, misses) = best(&accepted, facts, log);
             let all = held.get_or_insert(Held { name: String::new(), misses: Vec::new() });
             if !all.name.is_empty() {
                 all.name.push_str(", ");
@@ -90,17 +93,12 @@ impl Policies {
     }
 }
 
-/// The first version that is met; else the active one with what it misses.
-fn best<'a>(
-    versions: impl Iterator<Item = &'a Accepted>,
-    facts: &QuoteFacts,
-    log: Option<&EventLog>,
-) -> (String, Vec<String>) {
+/// The first version that is met; else the active one, or any if none is, with what it misses.
+fn best(versions: &[&Accepted], facts: &QuoteFacts, log: Option<&EventLog>) -> (String, Vec<String>) {
     let mut otherwise = (String::new(), vec!["no_policy: no version of the policy is accepted now".to_owned()]);
     for one in versions {
         let name = format!("{}@{}", one.name, one.version);
-        let misses: Vec<String> =
-            one.policy.judge(facts, log).iter().map(|miss| format!("{}: {miss}", miss.code())).collect();
+        let misses = one.misses(facts, log);
         if misses.is_empty() {
             return (name, misses);
         }
@@ -109,6 +107,15 @@ fn best<'a>(
         }
     }
     otherwise
+}
+
+impl Accepted {
+    fn misses(&self, facts: &QuoteFacts, log: Option<&EventLog>) -> Vec<String> {
+        let Some(policy) = &self.policy else {
+            return vec!["policy_unreadable: the stored policy cannot be read (flota policy rollback)".to_owned()];
+        };
+        policy.judge(facts, log).iter().map(|miss| format!("{}: {miss}", miss.code())).collect()
+    }
 }
 
 fn is_active(one: &Accepted) -> bool {
@@ -144,3 +151,6 @@ impl PolicyBook {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! What operators do to a host's standing: let it in, shut it out, let it in again, take it out for ever.
 
-use flota_model::host::{Host, Trust};
+use flota_model::host::{Host, KeyStorage, Trust};
 use flota_store::NewEscalation;
 use serde_json::json;
 
@@ -42,11 +42,13 @@ pub async fn quarantine(core: &Core, actor: &str, host: &Host, reason: &str) -> 
     Ok(())
 }
 
-/// Lets a host in again that was shut out. It is stale, without a lease, until a quote has passed.
+/// Lets a host in again that was shut out. It is stale, without a lease, until a quote has passed; a host without a TPM
+/// has none to pass and is what it was.
 pub async fn clear(core: &Core, actor: &str, host: &Host, reason: &str) -> Result<(), Fault> {
     let from = [Trust::Quarantined, Trust::Untrusted];
+    let to = if host.key_storage == KeyStorage::File { Trust::Unattested } else { Trust::Stale };
     let audit = entry(core, actor, "host.clear", host, reason);
-    if !core.store.set_trust(&host.id, &from, Trust::Stale, &format!("cleared: {reason}"), &audit).await? {
+    if !core.store.set_trust(&host.id, &from, to, &format!("cleared: {reason}"), &audit).await? {
         return Err(wrong_state(host, "cleared"));
     }
     core.denied.remove(&host.id);

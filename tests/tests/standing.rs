@@ -159,6 +159,25 @@ fn a_known_tpm_comes_back_without_a_token() {
     assert_eq!(wait_for(&fleet, "a quote to pass", trusted)["id"], id);
 }
 
+/// Coming back is no way to make what was tampered with the new normal.
+#[test]
+fn a_drifted_host_that_comes_back_without_a_token_is_still_drifted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut fleet = started(dir.path(), 60);
+    fleet.hosts[0].tpm().extend_pcr(7, [0xee; 32]).unwrap();
+    fleet.admin.run(&["attest", "challenge", HOST]).unwrap();
+    wait_for(&fleet, "drift", |host| host["trust"] == "drifted");
+    fleet.hosts[0].kill_agent().unwrap();
+    std::fs::remove_file(fleet.hosts[0].root().join("var/flota/agent/identity.json")).unwrap();
+    let output = fleet.hosts[0].enroll_again().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    fleet.start_agents().unwrap();
+    wait_for(&fleet, "its session", |host| host["liveness"] == "connected");
+    let answer = fleet.admin.run(&["attest", "challenge", HOST]).unwrap();
+    assert_eq!(answer.code, 1, "{}{}", answer.stdout, answer.stderr);
+    assert_eq!(fleet.listed(HOST).unwrap()["trust"], "drifted");
+}
+
 /// Takes one request and answers 200; gives its head and body.
 fn webhook() -> (u16, mpsc::Receiver<(String, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

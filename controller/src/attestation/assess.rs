@@ -171,7 +171,7 @@ fn sent_log(
     match EventLog::parse(bytes) {
         Ok(log) => Some((BootLog { digest: Digest::of(bytes), bytes: bytes.to_vec() }, log)),
         Err(error) => {
-            // Firmware writes bad logs. What it is worth is the policy's question: one that needs the log misses it.
+            // Some firmware writes bad logs, and so does who has something to hide: not to be told apart, so it is a miss.
             notes.insert("boot_log".into(), json!(error.to_string()));
             misses.push(format!("{}: {error}", error.code()));
             None

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use flota_model::host::KeyStorage;
 use flota_model::{Digest, HostId};
 use flota_seal::binding;
-use flota_store::{Approval, Enrolment, HostKeys, HostMeasurements};
+use flota_store::{Approval, Enrolment, HostKeys};
 use serde_json::json;
 
-use super::{Member, member_name, open_token, token_refused};
+use super::{Member, member_name, nothing_new, open_token, token_refused};
 use crate::ca;
 use crate::core::Core;
 use crate::fault::{Code, Fault};
@@ -49,7 +49,6 @@ pub async fn enrol(core: &Core, request: &SoftwareRequest<'_>, from: IpAddr) -> 
         .ca
         .issue_host(&host, csr, now)
         .map_err(|error| Fault::new(Code::Bug, "the certificate could not be made").because(error))?;
-    let none = String::new;
     let enrolment = Enrolment {
         token: Some(token.id.clone()),
         host: host.clone(),
@@ -58,16 +57,10 @@ pub async fn enrol(core: &Core, request: &SoftwareRequest<'_>, from: IpAddr) -> 
             ek_public: Vec::new(),
             ak_public: Vec::new(),
             tls_public: spki,
-            tpm_manufacturer: none(),
+            tpm_manufacturer: String::new(),
         },
         key_storage: KeyStorage::File,
-        measurements: HostMeasurements {
-            baseline_json: none(),
-            clock_json: none(),
-            quoted_json: none(),
-            baseline_log: None,
-            quoted_log: None,
-        },
+        measurements: nothing_new(),
         certificate_expires_at,
         at: now,
     };

@@ -1,6 +1,6 @@
 //! What tasks become on the wire, and what their results become in the store.
 
-use flota_model::host::Trust;
+use flota_model::host::{Host, Trust};
 use flota_model::task::{Export, HostHealth, Task, TaskKind, TaskState};
 use flota_model::{Digest, ExportId, HostId, RolloutId, TaskId};
 use flota_proto::v1;
@@ -106,10 +106,12 @@ fn health(core: &Core, host: &HostId, found: v1::HealthResult) -> Result<HostHea
     Ok(HostHealth { host: host.clone(), overall, at: core.now(), report_json })
 }
 
-/// A new certificate over the key of the present one. Only for a host whose newest quote passed.
+/// A new certificate over the key of the present one. Only for a host whose newest quote passed, or that waits for a
+/// person: its certificate opens the waiting room alone, and it must not have to enrol again because somebody took a day.
 pub(super) async fn renew(core: &Core, host: &HostId, peer: &Peer, csr: &[u8]) -> Result<Vec<u8>, Fault> {
     let known = core.store.host(host).await?;
-    if !known.is_some_and(|known| matches!(known.trust, Trust::Trusted | Trust::Unattested)) {
+    let may = |known: &Host| known.awaits_approval || matches!(known.trust, Trust::Trusted | Trust::Unattested);
+    if !known.as_ref().is_some_and(may) {
         return Err(Fault::new(Code::EvidenceRefused, "a certificate is renewed only after a quote that passed"));
     }
     let key = ca::request_public_key(csr).map_err(|error| Fault::new(Code::BadRequest, error.to_string()))?;
