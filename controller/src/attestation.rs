@@ -72,19 +72,36 @@ pub async fn judge(
 ) -> Result<Outcome, Fault> {
     let policies = core.policies.current();
     let now = core.now();
-    // A verifier that panics has established nothing: the host is asked again, and its lease goes on running out.
-    let assessed = std::panic::catch_unwind(AssertUnwindSafe(|| {
+    let finding = or_retry(&subject.host, || {
         assess::assess(subject, binding, evidence, core.selection, &policies, core.settings.policy_required, now)
-    }));
-    let finding = assessed.unwrap_or_else(|_| {
-        tracing::error!(host.id = %subject.host, "the verifier panicked");
-        Finding::Retry { reason: "verifier: it could not come to a verdict".into() }
     });
     consequences::follow(core, subject, finding, now).await
+}
+
+/// A verifier that panics has established nothing: the host is asked again, and its lease goes on running out.
+fn or_retry(host: &HostId, assess: impl FnOnce() -> Finding) -> Finding {
+    std::panic::catch_unwind(AssertUnwindSafe(assess)).unwrap_or_else(|_| {
+        tracing::error!(host.id = %host, "the verifier panicked");
+        Finding::Retry { reason: "verifier: it could not come to a verdict".into() }
+    })
 }
 
 /// A host that could not make a quote is not judged; it is asked again.
 pub async fn inconclusive(core: &Core, subject: &mut Subject, why: &str) -> Result<Outcome, Fault> {
     let finding = Finding::Retry { reason: format!("no_quote: {why}") };
     consequences::follow(core, subject, finding, core.now()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use flota_model::Digest;
+
+    use super::*;
+
+    #[test]
+    fn case_71_a_verifier_that_panics_lets_nobody_pass() {
+        let host = HostId::of_endorsement_key(&Digest::of(b"ek"));
+        let finding = or_retry(&host, || panic!("a bug of the verifier"));
+        assert!(matches!(finding, Finding::Retry { reason } if reason.starts_with("verifier:")));
+    }
 }

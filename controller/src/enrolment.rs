@@ -30,7 +30,7 @@ use crate::core::Core;
 use crate::fault::{Code, Fault};
 
 pub use sessions::EnrolmentSessions;
-use sessions::{Answered, Pending};
+use sessions::{Answered, Pending, Source};
 pub use software::{SoftwareRequest, enrol as enrol_software_key};
 
 /// Time between the two calls of an enrolment; a TPM needs well under a second.
@@ -103,7 +103,7 @@ pub async fn begin(
     from: IpAddr,
 ) -> Result<Challenge, Fault> {
     let now = core.now();
-    core.enrolments.admit(from, now)?;
+    core.enrolments.admit(Source::address(from), now)?;
     let token = match fields.token_id {
         // A known host comes back; whether it is known is seen when it has proven which TPM it has.
         "" => None,
@@ -112,12 +112,14 @@ pub async fn begin(
             if token.admits.key_storage != KeyStorage::Tpm {
                 return Err(token_refused("it is for a host without a TPM"));
             }
+            core.enrolments.attempt(&token.id)?;
             Some(token)
         }
     };
     let approval = token.as_ref().map_or(Approval::NotNeeded, |token| token.admits.approval);
     let token = token.map(|token| token.id);
     let pending_keys = check_keys(core, fields, ek_chain, now)?;
+    core.enrolments.admit(Source::EndorsementKey(Digest::of(pending_keys.ek.spki_der())), now)?;
     let random = SystemRandom::new();
     let secret = random_bytes::<NONCE_BYTES>(&random)?;
     let credential = make_credential(&pending_keys.ek, pending_keys.ak.name(), &secret, &random)
@@ -175,7 +177,7 @@ async fn refused_on_record(core: &Core, pending: &Pending, fault: Fault) -> Resu
     let host = HostId::of_endorsement_key(&Digest::of(pending.keys.ek.spki_der()));
     let details = json!({ "token": pending.token, "code": fault.code.as_str(), "reason": fault.sentence });
     let audit = core.audit_host(&host, "host.enrol", "refused", &details);
-    core.store.append_audit(&audit).await?;
+    core.store.append_audit(&[audit]).await?;
     if fault.code == Code::NameTaken {
         let summary = format!("an enrolment as a host that is in was refused: {}", fault.sentence);
         let escalation = NewEscalation { kind: "enrolment".into(), summary };
@@ -286,6 +288,7 @@ fn check_keys(
     let now_unix = u64::try_from(now.as_seconds()).unwrap_or(0);
     let certificate = verify_ek_certificate(fields.ek_certificate, ek_chain, &core.ek_roots, now_unix)
         .map_err(|error| refused(error.code(), &error).fix("add the TPM vendor's root to the controller's ek_roots"))?;
+    core.settings.ek_policy.check(&certificate).map_err(|problem| refused(problem.code(), &problem))?;
     let parse = |bytes| Public::parse_2b(bytes).map_err(|error| refused("tpm_structure", &error));
     let (ek, ak, tls) = (parse(fields.ek_public)?, parse(fields.ak_public)?, parse(fields.tls_public)?);
     check_ek_public(&ek, &certificate.spki_der).map_err(|error| refused(error.code(), &error))?;

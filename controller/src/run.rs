@@ -24,6 +24,7 @@ use crate::ca::{CaError, FleetCa};
 use crate::core::{Core, SystemClock};
 use crate::denied::Denied;
 use crate::enrolment::EnrolmentSessions;
+use crate::fault::Fault;
 use crate::files::{self, FileError};
 use crate::grpc::access::AccessLayer;
 use crate::grpc::{enrollment_routes, fleet_routes};
@@ -32,7 +33,7 @@ use crate::listener::{self, ClientCertificate, Connection, ENROLLMENT_CONNECTION
 use crate::policies::PolicyBook;
 use crate::sessions::Sessions;
 use crate::settings::{BadSettings, Settings};
-use crate::{escalations, rollouts, upkeep};
+use crate::{escalations, rollouts, standing, upkeep};
 
 /// An idle connection is probed this often: a host whose cable was cut is noticed soon.
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -68,6 +69,9 @@ pub enum RunError {
     /// The PCRs to quote.
     #[error("choosing the PCRs to quote")]
     Selection(#[from] flota_attest::selection::SelectionError),
+    /// Shutting out the hosts whose endorsement keys are revoked.
+    #[error("shutting out hosts whose endorsement keys are revoked: {0}")]
+    Revoked(#[from] Fault),
     /// Signal handlers.
     #[error("waiting for signals")]
     Signals(#[source] io::Error),
@@ -80,6 +84,7 @@ pub async fn run(data_dir: &Path) -> Result<(), RunError> {
     let core = Arc::new(core);
     core.denied.replace(&core.store.hosts().await?);
     core.policies.reload(&*core.store).await?;
+    standing::quarantine_revoked(&core).await?;
     let issued = core.ca.issue_server(&server_names(&core.settings), core.now())?;
     let enrollment_tls = listener::server_config(&core, &issued, ClientCertificate::NotAsked)?;
     let fleet_tls = listener::server_config(&core, &issued, ClientCertificate::Required)?;

@@ -1,9 +1,12 @@
 //! `controller.toml`: read once, before anything is bound. Every problem is reported with file and key, never a value.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use flota_attest::ek_policy::EkPolicy;
+use flota_model::Digest;
 use serde::Deserialize;
 
 /// Name of the settings file in the data folder.
@@ -34,6 +37,8 @@ pub struct Settings {
     pub names: Vec<String>,
     /// PEM file of the TPM vendors' root certificates that are trusted.
     pub ek_roots: PathBuf,
+    /// Which of their TPMs may enrol.
+    pub ek_policy: EkPolicy,
     /// PCRs of the SHA-256 bank that quotes cover.
     pub pcrs: Vec<u8>,
     /// Time between heartbeats of a host.
@@ -73,6 +78,9 @@ struct Fragment {
     fleet_listen: Option<String>,
     names: Option<Vec<String>>,
     ek_roots: Option<PathBuf>,
+    ek_manufacturers: BTreeSet<String>,
+    ek_models: BTreeSet<String>,
+    ek_revoked: Vec<String>,
     pcrs: Option<Vec<u8>>,
     heartbeat_seconds: Option<u64>,
     attest_interval_seconds: Option<u64>,
@@ -130,6 +138,9 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         fleet_listen,
         names,
         ek_roots,
+        ek_manufacturers: manufacturers,
+        ek_models: models,
+        ek_revoked,
         pcrs,
         heartbeat_seconds,
         attest_interval_seconds,
@@ -153,6 +164,11 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         problems
             .push("`names` is empty: give the DNS names or addresses under which hosts reach the controller".into());
     }
+    let revoked = ek_revoked.iter().map(|text| text.parse::<Digest>().map(|digest| *digest.as_bytes()));
+    let revoked = revoked.collect::<Result<BTreeSet<_>, _>>().unwrap_or_else(|error| {
+        problems.push(format!("`ek_revoked` lists SHA-256 digests of endorsement keys, in hex: {error}"));
+        BTreeSet::new()
+    });
     let pcrs = pcrs.unwrap_or_else(|| DEFAULT_PCRS.to_vec());
     if pcrs.is_empty() || pcrs.iter().any(|index| *index > 23) {
         problems.push("`pcrs` must name at least one PCR, each from 0 to 23".into());
@@ -177,6 +193,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         fleet_listen,
         names,
         ek_roots: data_dir.join(ek_roots.unwrap_or_else(|| PathBuf::from("ek-roots.pem"))),
+        ek_policy: EkPolicy { manufacturers, models, revoked },
         pcrs,
         heartbeat: Duration::from_secs(heartbeat),
         attest_interval: Duration::from_secs(attest),
@@ -213,8 +230,9 @@ mod tests {
 
     #[test]
     fn every_problem_is_reported_at_once_and_no_value() {
-        let problems = parse("fleet_listen = 'secret'\npcrs = [24]\nheartbeat_seconds = 0").unwrap_err();
-        assert_eq!(problems.len(), 4, "{problems:?}");
+        let problems =
+            parse("fleet_listen = 'secret'\npcrs = [24]\nheartbeat_seconds = 0\nek_revoked = ['secret']").unwrap_err();
+        assert_eq!(problems.len(), 5, "{problems:?}");
         assert!(!problems.join(" ").contains("secret"));
     }
 

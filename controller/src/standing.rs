@@ -1,6 +1,7 @@
 //! What operators do to a host's standing: let it in, shut it out, let it in again, take it out for ever.
 
 use flota_model::host::{Host, KeyStorage, Trust};
+use flota_model::{Digest, HostId};
 use flota_store::NewEscalation;
 use serde_json::json;
 
@@ -39,6 +40,18 @@ pub async fn quarantine(core: &Core, actor: &str, host: &Host, reason: &str) -> 
         NewEscalation { kind: "quarantined".into(), summary: format!("{actor} quarantined {}: {reason}", host.name) };
     let audit = core.audit("escalation.open", format!("host/{}", host.id), "ok", &json!({ "kind": "quarantined" }));
     core.store.escalate(&host.id, &escalation, &audit).await?;
+    Ok(())
+}
+
+/// Shuts out the hosts whose endorsement key the settings name as revoked.
+pub async fn quarantine_revoked(core: &Core) -> Result<(), Fault> {
+    for key in &core.settings.ek_policy.revoked {
+        let host = HostId::of_endorsement_key(&Digest::from_bytes(*key));
+        let Some(host) = core.store.host(&host).await? else { continue };
+        if host.trust.admits_connection() {
+            quarantine(core, "controller", &host, "its endorsement key is revoked (ek_revoked)").await?;
+        }
+    }
     Ok(())
 }
 

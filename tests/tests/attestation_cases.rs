@@ -3,6 +3,8 @@
 //! specification.
 #![expect(clippy::unwrap_used, reason = "a test panics")]
 
+#[path = "attestation_cases/faults.rs"]
+mod faults;
 #[path = "attestation_cases/limits.rs"]
 mod limits;
 #[path = "attestation_cases/replays.rs"]

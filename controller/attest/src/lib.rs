@@ -11,6 +11,7 @@ pub mod baseline;
 pub mod certify;
 pub mod credential;
 pub mod ek_chain;
+pub mod ek_policy;
 pub mod event_log;
 pub mod hash;
 pub mod policy;

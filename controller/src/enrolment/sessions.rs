@@ -1,11 +1,11 @@
 //! Enrolments between their two calls, in memory: a restart loses them, and the host begins again.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flota_model::{Timestamp, TokenId};
+use flota_model::{Digest, Timestamp, TokenId};
 use zeroize::Zeroizing;
 
 use flota_store::Approval;
@@ -17,10 +17,46 @@ use crate::fault::{Code, Fault};
 const MAX_PENDING: usize = 1024;
 /// Enrolments one address may begin in [`WINDOW`]: a rack behind one NAT, not a flood.
 const MAX_BEGINS: u32 = 120;
-/// The window of that limit.
+/// Enrolments one endorsement key may begin in [`WINDOW`]: an agent that tries again and again, not one that keeps the
+/// controller making credentials.
+const MAX_BEGINS_OF_KEY: u32 = 20;
+/// The window of those limits.
 const WINDOW: Duration = Duration::from_mins(1);
-/// Addresses remembered for that limit; when there are more at once, all are forgotten.
-const MAX_ADDRESSES: usize = 4096;
+/// Sources remembered for those limits; when there are more at once, all are forgotten.
+const MAX_SOURCES: usize = 4096;
+/// Enrolments that may be begun with one token. Who holds a token and has not come in after so many does not have the
+/// TPM that goes with it; a restart of the controller, as after a repair of its settings, begins to count anew.
+const MAX_ATTEMPTS: u32 = 5;
+/// Tokens whose attempts are remembered; only who holds a token gets one into the map.
+const MAX_TOKENS: usize = 4096;
+/// Bits of an IPv6 address that name a network (RFC 4291 §2.5.1): within it a host chooses its address as it likes.
+const IPV6_NETWORK: u128 = !0 << 64;
+
+/// Who begins enrolments, for the limits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Source {
+    /// An IPv4 address, or the network of an IPv6 address.
+    Address(IpAddr),
+    /// SHA-256 of an endorsement key whose certificate was verified.
+    EndorsementKey(Digest),
+}
+
+impl Source {
+    /// The source that an address counts for.
+    pub(crate) fn address(from: IpAddr) -> Self {
+        match from.to_canonical() {
+            IpAddr::V6(address) => Self::Address(Ipv6Addr::from_bits(address.to_bits() & IPV6_NETWORK).into()),
+            v4 @ IpAddr::V4(_) => Self::Address(v4),
+        }
+    }
+
+    const fn limit(&self) -> (u32, &'static str) {
+        match self {
+            Self::Address(_) => (MAX_BEGINS, "too many enrolments from this address"),
+            Self::EndorsementKey(_) => (MAX_BEGINS_OF_KEY, "too many enrolments of this TPM"),
+        }
+    }
+}
 
 /// What the first call established and the second one needs.
 pub(crate) struct Pending {
@@ -47,27 +83,44 @@ pub(crate) struct Answered {
 pub struct EnrolmentSessions {
     pending: Mutex<HashMap<[u8; 16], Pending>>,
     answered: Mutex<HashMap<[u8; 16], Answered>>,
-    begins: Mutex<HashMap<IpAddr, (Timestamp, u32)>>,
+    begins: Mutex<HashMap<Source, (Timestamp, u32)>>,
+    attempts: Mutex<HashMap<TokenId, u32>>,
 }
 
 impl EnrolmentSessions {
-    /// Lets an address begin, or tells it that it began too often.
-    pub(crate) fn admit(&self, from: IpAddr, now: Timestamp) -> Result<(), Fault> {
+    /// Lets a source begin, or tells it that it began too often.
+    pub(crate) fn admit(&self, source: Source, now: Timestamp) -> Result<(), Fault> {
         let mut begins = lock(&self.begins);
-        if begins.len() >= MAX_ADDRESSES {
+        if begins.len() >= MAX_SOURCES {
             begins.retain(|_, (since, _)| now.since(*since) < WINDOW);
         }
-        if begins.len() >= MAX_ADDRESSES {
-            // A flood from so many addresses is none that a limit for each of them stops; the map must stay small.
+        if begins.len() >= MAX_SOURCES {
+            // A flood from so many sources is none that a limit for each of them stops; the map must stay small.
             begins.clear();
         }
-        let (since, count) = begins.entry(from).or_insert((now, 0));
+        let (limit, sentence) = source.limit();
+        let (since, count) = begins.entry(source).or_insert((now, 0));
         if now.since(*since) >= WINDOW {
             (*since, *count) = (now, 0);
         }
         *count = count.saturating_add(1);
-        if *count > MAX_BEGINS {
-            return Err(Fault::new(Code::TooMuch, "too many enrolments from this address").fix("wait a minute"));
+        if *count > limit {
+            return Err(Fault::new(Code::TooMuch, sentence).fix("wait a minute"));
+        }
+        Ok(())
+    }
+
+    /// Counts an enrolment that is begun by the holder of a token, or refuses the token because there were too many.
+    pub(crate) fn attempt(&self, token: &TokenId) -> Result<(), Fault> {
+        let mut attempts = lock(&self.attempts);
+        if attempts.len() >= MAX_TOKENS {
+            attempts.clear();
+        }
+        let count = attempts.entry(token.clone()).or_insert(0);
+        *count = count.saturating_add(1);
+        if *count > MAX_ATTEMPTS {
+            let sentence = format!("{MAX_ATTEMPTS} enrolments were begun with this token and none succeeded");
+            return Err(Fault::new(Code::TokenRefused, sentence).fix("look into why, then: flota token create NAME"));
         }
         Ok(())
     }
@@ -119,12 +172,36 @@ mod tests {
     #[test]
     fn an_address_that_begins_too_often_waits() {
         let sessions = EnrolmentSessions::default();
-        let (from, now) = (IpAddr::from([127, 0, 0, 1]), Timestamp::from_micros(0));
+        let now = Timestamp::from_micros(0);
+        let admit = |from: &str, now| sessions.admit(Source::address(from.parse().unwrap()), now);
         for _ in 0..MAX_BEGINS {
-            sessions.admit(from, now).unwrap();
+            admit("127.0.0.1", now).unwrap();
+            admit("2001:db8::1", now).unwrap();
         }
-        assert_eq!(sessions.admit(from, now).unwrap_err().code, Code::TooMuch);
-        assert!(sessions.admit(IpAddr::from([127, 0, 0, 2]), now).is_ok());
-        assert!(sessions.admit(from, now.plus(WINDOW)).is_ok());
+        assert_eq!(admit("127.0.0.1", now).unwrap_err().code, Code::TooMuch);
+        assert_eq!(admit("::ffff:127.0.0.1", now).unwrap_err().code, Code::TooMuch, "the same address");
+        assert_eq!(admit("2001:db8::2", now).unwrap_err().code, Code::TooMuch, "the same network");
+        assert!(admit("127.0.0.2", now).is_ok());
+        assert!(admit("2001:db8:0:1::1", now).is_ok());
+        assert!(admit("127.0.0.1", now.plus(WINDOW)).is_ok());
+    }
+
+    #[test]
+    fn a_tpm_that_begins_too_often_waits() {
+        let sessions = EnrolmentSessions::default();
+        let now = Timestamp::from_micros(0);
+        let begun = (0..100).filter(|_| sessions.admit(Source::EndorsementKey(Digest::of(b"ek")), now).is_ok());
+        assert_eq!(begun.count(), usize::try_from(MAX_BEGINS_OF_KEY).unwrap());
+    }
+
+    #[test]
+    fn a_token_is_tried_five_times() {
+        let sessions = EnrolmentSessions::default();
+        let token = |text: &str| text.parse::<TokenId>().unwrap();
+        for _ in 0..MAX_ATTEMPTS {
+            sessions.attempt(&token("aaaaaaaaaaaa")).unwrap();
+        }
+        assert_eq!(sessions.attempt(&token("aaaaaaaaaaaa")).unwrap_err().code, Code::TokenRefused);
+        assert!(sessions.attempt(&token("aaaaaaaaaaab")).is_ok());
     }
 }

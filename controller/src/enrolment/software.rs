@@ -8,6 +8,7 @@ use flota_seal::binding;
 use flota_store::{Approval, Enrolment, HostKeys};
 use serde_json::json;
 
+use super::sessions::Source;
 use super::{Member, member_name, nothing_new, open_token, token_refused};
 use crate::ca;
 use crate::core::Core;
@@ -30,7 +31,7 @@ pub struct SoftwareRequest<'a> {
 /// Makes the host a member.
 pub async fn enrol(core: &Core, request: &SoftwareRequest<'_>, from: IpAddr) -> Result<Member, Fault> {
     let now = core.now();
-    core.enrolments.admit(from, now)?;
+    core.enrolments.admit(Source::address(from), now)?;
     if !core.settings.allow_software_keys {
         return Err(Fault::new(Code::EvidenceRefused, "software_key: this controller admits hosts with a TPM only")
             .fix("allow_software_keys = true in controller.toml, or a machine with a TPM"));
@@ -41,6 +42,7 @@ pub async fn enrol(core: &Core, request: &SoftwareRequest<'_>, from: IpAddr) -> 
     if token.admits.key_storage != KeyStorage::File {
         return Err(token_refused("it is for a host with a TPM").fix("flota token create NAME --software-key"));
     }
+    core.enrolments.attempt(&token.id)?;
     let spki =
         ca::request_public_key(csr).map_err(|error| Fault::new(Code::EvidenceRefused, format!("csr: {error}")))?;
     let fingerprint = Digest::of(&spki);

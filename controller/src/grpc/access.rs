@@ -188,7 +188,7 @@ async fn authorize(core: &Core, peer: Option<&Peer>, path: &str) -> Result<Princ
     }
     let path: String = path.chars().take(120).collect();
     let entry = core.audit_by(&principal.actor(), "access", path.clone(), "denied", &json!({}));
-    core.store.append_audit(&entry).await?;
+    core.store.append_audit(&[entry]).await?;
     Err(denial(&principal, &path))
 }
 

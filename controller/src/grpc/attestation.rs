@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flota_model::audit::AuditEntry;
 use flota_model::host::Host;
 use flota_proto::v1;
 use flota_proto::v1::attestation_server::Attestation;
@@ -41,10 +42,10 @@ impl Attestation for AttestationService {
             0 => DEFAULT_TIMEOUT,
             seconds => Duration::from_secs(u64::from(seconds)).min(MAX_TIMEOUT),
         };
-        for host in &hosts {
-            let audit = core.audit_by(&actor, "attest.challenge", format!("host/{}", host.id), "ok", &json!({}));
-            core.store.append_audit(&audit).await.map_err(Fault::from)?;
-        }
+        let asked =
+            |host: &Host| core.audit_by(&actor, "attest.challenge", format!("host/{}", host.id), "ok", &json!({}));
+        let audit: Vec<AuditEntry> = hosts.iter().map(asked).collect();
+        core.store.append_audit(&audit).await.map_err(Fault::from)?;
         let outcomes = join_all(hosts.iter().map(|host| challenge(core, host, timeout))).await;
         Ok(Response::new(v1::ChallengeResponse { outcomes }))
     }

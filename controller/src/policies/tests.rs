@@ -51,7 +51,7 @@ fn held(records: &[PolicyRecord], env: &str, byte: u8) -> Option<(String, bool)>
 }
 
 fn staged() -> PolicyState {
-    PolicyState::Staged { from: NOW, until: NOW.plus(Duration::from_secs(60)) }
+    PolicyState::Staged { from: NOW, until: NOW.plus(Duration::from_mins(1)) }
 }
 
 #[test]

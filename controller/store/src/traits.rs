@@ -318,8 +318,8 @@ pub trait RolloutStore: Send + Sync {
 /// The audit log.
 #[async_trait]
 pub trait AuditStore: Send + Sync {
-    /// Writes an entry that belongs to no other change (a denial, a login).
-    async fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError>;
+    /// Writes entries that belong to no other change (a denial, a login), in their order and in one transaction.
+    async fn append_audit(&self, entries: &[AuditEntry]) -> Result<(), StoreError>;
 
     /// Newest entries, newest first, whose object is `object` and whose action begins with `action` where given.
     async fn audit(&self, object: Option<&str>, action: Option<&str>, limit: u32) -> Result<Vec<AuditRow>, StoreError>;

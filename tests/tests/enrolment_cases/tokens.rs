@@ -128,3 +128,36 @@ async fn case_25_a_token_that_nobody_made_or_that_was_guessed_is_refused() {
         assert_answer(outcome, "FLT-0401", "the enrolment token cannot be used: it is unknown");
     }
 }
+
+/// Who holds a token and comes in by none of five attempts does not have the TPM that goes with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_good_for_five_attempts() {
+    let dir = tempfile::tempdir().unwrap();
+    let ground = ground(dir.path(), 2);
+    let (tpm, other) = (ground.open(0).unwrap(), ground.open(1).unwrap());
+    let token = ground.token("a").unwrap();
+    for _ in 0..5 {
+        let mut begun = Begun::new(&ground, begin_request(&tpm, &token).unwrap()).await;
+        let mut proof = begun.prove(&tpm);
+        proof.proof[0] ^= 1;
+        assert_answer(begun.finish(proof).await, "FLT-0402", "proof: ");
+    }
+    let refused = enrol(&ground.controller, &other, &token).await.unwrap_err();
+    assert_answer(Err::<(), _>(status(&refused)), "FLT-0401", "5 enrolments were begun with this token");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tpm_that_the_settings_do_not_allow_is_refused_and_a_revoked_one_is_shut_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut ground = ground(dir.path(), 2);
+    let (tpm, other) = (ground.open(0).unwrap(), ground.open(1).unwrap());
+    enrol(&ground.controller, &tpm, &ground.token("a").unwrap()).await.unwrap();
+    let ek = flota_attest::public::Public::parse_2b(&tpm.identity().ek_public).unwrap();
+    let revoked = format!("ek_manufacturers = ['id:49465800']\nek_revoked = ['{}']", Digest::of(ek.spki_der()));
+    ground.controller.configure(&revoked).unwrap();
+    assert_eq!(ground.trust("a").unwrap(), "quarantined");
+    let refused = enrol(&ground.controller, &tpm, &ground.token("b").unwrap()).await.unwrap_err();
+    assert_answer(Err::<(), _>(status(&refused)), "FLT-0402", "ek_revoked: ");
+    let refused = enrol(&ground.controller, &other, &ground.token("c").unwrap()).await.unwrap_err();
+    assert_answer(Err::<(), _>(status(&refused)), "FLT-0402", "ek_manufacturer: ");
+}

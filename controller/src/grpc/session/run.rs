@@ -175,7 +175,7 @@ impl Session {
         if self.registration.replaced_another {
             let details = serde_json::json!({ "address": self.peer.address });
             let audit = self.core.audit_host(&self.host, "host.session_replaced", "ok", &details);
-            self.core.store.append_audit(&audit).await.map_err(Fault::from)?;
+            self.core.store.append_audit(&[audit]).await.map_err(Fault::from)?;
             tracing::warn!(host.id = %self.host, address = %self.peer.address, "a second session of one key: the newest wins");
         }
         self.subject = if host.awaits_approval { None } else { Subject::load(&self.core, &host).await? };

@@ -55,9 +55,9 @@ async fn read_end(writing: &mut Writing) -> Result<(u64, Digest), StoreError> {
 
 #[async_trait]
 impl AuditStore for SqliteStore {
-    async fn append_audit(&self, entry: &AuditEntry) -> Result<(), StoreError> {
+    async fn append_audit(&self, entries: &[AuditEntry]) -> Result<(), StoreError> {
         let mut writing = self.write("writing to the audit log").await?;
-        append(&mut writing, entry).await?;
+        append_all(&mut writing, entries).await?;
         writing.commit().await
     }
 

@@ -36,7 +36,7 @@ async fn a_restart_keeps_everything() {
 
     let store = SqliteStore::open(&database_in(folder.path())).await.unwrap();
     assert_eq!(everything(&store).await, before);
-    store.append_audit(&entry("test", "test")).await.unwrap();
+    store.append_audit(&[entry("test", "test")]).await.unwrap();
     the_chain_is_whole(&store).await;
 }
 
@@ -86,7 +86,7 @@ async fn a_transaction_that_is_abandoned_never_was() {
             cut_off += 1;
         }
         // The next transaction finds neither a lock nor a roll-back that was meant for the one before.
-        store.append_audit(&entry("test", "test")).await.unwrap();
+        store.append_audit(&[entry("test", "test")]).await.unwrap();
     }
     assert!(cut_off > 0);
     let entries = store.audit(Some("rollout"), None, 100).await.unwrap().len();
