@@ -36,6 +36,7 @@ const INTERNAL: &[(&str, Internal)] = &[
     ("flota-daemon", Only(&[])),
     ("flota-seal", Only(&["flota-model"])),
     ("flota-package", Only(&["flota-model", "flota-seal"])),
+    ("flota-release", Only(&["flota-model", "flota-package"])),
     ("flota-proto", Only(&["flota-model"])),
     // the agent
     ("flota-engine", Only(&["flota-model"])),
@@ -50,6 +51,7 @@ const INTERNAL: &[(&str, Internal)] = &[
             "flota-package",
             "flota-procedures",
             "flota-proto",
+            "flota-release",
             "flota-seal",
             "flota-tpm",
         ]),
@@ -70,13 +72,17 @@ const INTERNAL: &[(&str, Internal)] = &[
             "flota-package",
             "flota-planner",
             "flota-proto",
+            "flota-release",
             "flota-seal",
             "flota-store",
             "flota-store-sqlite",
         ]),
     ),
     // operators
-    ("flota-cli", Only(&["flota-daemon", "flota-model", "flota-package", "flota-proto", "flota-seal"])),
+    (
+        "flota-cli",
+        Only(&["flota-daemon", "flota-model", "flota-package", "flota-proto", "flota-release", "flota-seal"]),
+    ),
     // what is never installed
     ("flota-swtpm", Only(&[])),
     ("flota-exchange-sim", Only(&[])),
@@ -93,6 +99,8 @@ const EXCLUSIVE: &[(&str, &[&str])] = &[
     ("sqlx", &["flota-store-sqlite"]),
     // exchanges are asked by the health checks alone, the webhook by the controller
     ("reqwest", &["flota-controller", "flota-procedures"]),
+    // what TUF's metadata are is decided in one place
+    ("tough", &["flota-release"]),
     // a program that listens with axum is a test's
     ("axum", &["flota-exchange-sim"]),
 ];
