@@ -18,7 +18,7 @@ pub fn fingerprint(ek_certificate: &[u8]) -> Option<Digest> {
     if !RSA_NAMES.contains(&key.algorithm.algorithm.to_id_string().as_str()) {
         return Some(Digest::of(key.raw));
     }
-    let bits = der(0x03, &[&[0], key.subject_public_key.data.as_ref()].concat())?;
+    let bits = der(0x03, &[&[0][..], &*key.subject_public_key.data].concat())?;
     Some(Digest::of(&der(0x30, &[&RSA_ENCRYPTION[..], &bits].concat())?))
 }
 

@@ -123,6 +123,8 @@ pub struct ExportSettings {
 pub struct PackageSettings {
     /// File with the HMAC key that every package must be signed with.
     pub key_file: PathBuf,
+    /// File with the first root of the release metadata (TUF), which all trust in releases starts from.
+    pub release_root: PathBuf,
 }
 
 /// `[oem]`: what `check-tpm-status` is given by flags (manual §3). What is not named is not checked.

@@ -12,6 +12,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 mod transfer;
+mod verify;
 
 pub use bot::{BotError, SEARCH_PATH};
 pub use driver::{SpawnError, Updater, UpdaterHandle, WantError};

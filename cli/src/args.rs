@@ -113,7 +113,7 @@ pub(crate) enum Command {
     /// Update packages on this machine, without a controller (manual section 2)
     #[command(subcommand)]
     Package(package::PackageCommand),
-    /// Packages that were checked and published (manual section 2)
+    /// Signed releases: packages that hosts install (manual section 2)
     #[command(subcommand)]
     Release(release::ReleaseCommand),
     /// Bringing a release to hosts, wave by wave

@@ -11,6 +11,7 @@ use serde_json::json;
 use crate::ca::{CaError, FleetCa};
 use crate::files::{self, FileError};
 use crate::peer::is_operator_name;
+use crate::releases;
 use crate::settings::{self, BadSettings, Settings};
 
 /// Name of the database in the data folder.
@@ -31,6 +32,8 @@ pub struct NewController {
     pub fleet_listen: String,
     /// PEM file of the TPM vendors' roots; copied.
     pub ek_roots: PathBuf,
+    /// First root of the release metadata; copied. None: it comes later.
+    pub release_root: Option<PathBuf>,
     /// Name of the first administrator.
     pub admin: String,
 }
@@ -56,6 +59,15 @@ pub enum InitError {
     /// The database.
     #[error(transparent)]
     Store(#[from] flota_store::StoreError),
+    /// The first root of the release metadata.
+    #[error("{} is no release root", path.display())]
+    ReleaseRoot {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: flota_release::TrustError,
+    },
     /// The settings that were just written, or those of an existing controller.
     #[error(transparent)]
     Settings(#[from] BadSettings),
@@ -84,6 +96,12 @@ pub async fn create(new: &NewController, clock: &dyn Clock) -> Result<PathBuf, I
         .map_err(|source| InitError::EkRoots { path: new.ek_roots.clone(), source })?;
     files::private_folder(data_dir)?;
     FleetCa::create(data_dir, &new.fleet, clock.now())?;
+    if let Some(root) = &new.release_root {
+        let bytes = files::read_text(root)?;
+        flota_release::check_root(bytes.as_bytes())
+            .map_err(|source| InitError::ReleaseRoot { path: root.clone(), source })?;
+        files::create(&data_dir.join(releases::ROOT), 0o644, bytes.as_bytes())?;
+    }
     files::create(&data_dir.join("ek-roots.pem"), 0o644, roots.as_bytes())?;
     SqliteStore::open(&data_dir.join(DATABASE)).await?;
     files::create(&data_dir.join(settings::FILE_NAME), 0o600, settings_text(new).as_bytes())?;

@@ -36,6 +36,10 @@ enum Command {
         /// PEM file of the TPM vendors' root certificates whose hosts may enrol.
         #[arg(long)]
         ek_roots: PathBuf,
+        /// The first root of the release metadata: metadata/1.root.json of the folder in which releases are signed. May
+        /// be copied to the data folder later, as release-root.json
+        #[arg(long)]
+        release_root: Option<PathBuf>,
         /// Where hosts enrol.
         #[arg(long, default_value = "0.0.0.0:7442")]
         enrollment_listen: String,
@@ -114,8 +118,17 @@ impl From<run::RunError> for Failure {
 
 async fn execute(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Init { data_dir, fleet, names, ek_roots, enrollment_listen, fleet_listen, admin } => {
-            let new = NewController { data_dir, fleet, names, enrollment_listen, fleet_listen, ek_roots, admin };
+        Command::Init { data_dir, fleet, names, ek_roots, release_root, enrollment_listen, fleet_listen, admin } => {
+            let new = NewController {
+                data_dir,
+                fleet,
+                names,
+                enrollment_listen,
+                fleet_listen,
+                ek_roots,
+                release_root,
+                admin,
+            };
             let folder = init::create(&new, &SystemClock).await?;
             say_operator(&folder);
             eprintln!("Next:      flota-controller run --data-dir {}", new.data_dir.display());

@@ -16,11 +16,15 @@ use crate::wait;
 /// A controller starts in well under a second; this is for a machine that compiles beside it.
 const START_BOUND: Duration = Duration::from_secs(30);
 
+/// The first root, in the folder in which releases are signed.
+const FIRST_ROOT: &str = "metadata/1.root.json";
+
 /// The controller of a fleet.
 #[derive(Debug)]
 pub struct Controller {
     bins: Bins,
     dir: PathBuf,
+    desk: PathBuf,
     process: Process,
     /// Where hosts enrol.
     pub enrollment: String,
@@ -31,6 +35,9 @@ pub struct Controller {
 impl Controller {
     /// Makes a controller and starts it. Ports are chosen by the system once, and kept from then on.
     pub fn start(bins: &Bins, dir: &Path, ek_roots: &Path, attest_seconds: u64) -> anyhow::Result<Self> {
+        let desk = dir.with_file_name("signed-releases");
+        let output = Command::new(bins.path("flota")).args(["release", "init"]).arg(&desk).output()?;
+        ensure!(output.status.success(), "flota release init: {}", String::from_utf8_lossy(&output.stderr));
         let output = Command::new(bins.path("flota-controller"))
             .arg("init")
             .arg("--data-dir")
@@ -39,6 +46,8 @@ impl Controller {
             .args(["--enrollment-listen", "127.0.0.1:0", "--fleet-listen", "127.0.0.1:0"])
             .arg("--ek-roots")
             .arg(ek_roots)
+            .arg("--release-root")
+            .arg(desk.join(FIRST_ROOT))
             .output()?;
         ensure!(output.status.success(), "flota-controller init: {}", String::from_utf8_lossy(&output.stderr));
         let settings = dir.join("controller.toml");
@@ -53,7 +62,17 @@ impl Controller {
         };
         let (enrollment, fleet) = (address("enrollment")?, address("fleet")?);
         keep_ports(&settings, &enrollment, &fleet)?;
-        Ok(Self { bins: bins.clone(), dir: dir.to_owned(), process, enrollment, fleet })
+        Ok(Self { bins: bins.clone(), dir: dir.to_owned(), desk, process, enrollment, fleet })
+    }
+
+    /// The folder in which its releases are signed.
+    pub fn desk(&self) -> &Path {
+        &self.desk
+    }
+
+    /// The root that trust in its releases starts from.
+    pub fn release_root(&self) -> PathBuf {
+        self.desk.join(FIRST_ROOT)
     }
 
     /// Its fleet CA.

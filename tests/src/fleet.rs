@@ -133,9 +133,11 @@ impl Fleet {
         listed.into_iter().find(|host| text(host, "name") == name).with_context(|| format!("{name} is not listed"))
     }
 
-    /// Publishes a package.
+    /// Signs a package as a release, and publishes that.
     pub fn publish(&self, package: &Package) -> anyhow::Result<()> {
-        self.admin.ok(&["release", "publish", &package.path.to_string_lossy()]).map(drop)
+        let desk = self.controller.desk().to_string_lossy();
+        self.admin.ok(&["release", "sign", &desk, &package.path.to_string_lossy()])?;
+        self.admin.ok(&["release", "publish", &desk]).map(drop)
     }
 
     /// Ends everything in order.

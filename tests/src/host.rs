@@ -62,6 +62,7 @@ impl BotHost {
         for folder in ["config", "logs", "secrets", "var", "exports", "releases"] {
             std::fs::create_dir_all(root.join(folder))?;
         }
+        std::fs::copy(controller.release_root(), root.join("config/release-root.json"))?;
         std::fs::write(root.join("secrets/audit.key"), AUDIT_KEY)?;
         std::fs::write(root.join("secrets/package.key"), PACKAGE_KEY)?;
         let credentials = json!({ "binance": {

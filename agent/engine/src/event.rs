@@ -1,7 +1,7 @@
 //! What happens to a host, and what is to be done about it.
 
 use flota_model::release::ReleaseRef;
-use flota_model::update::DesiredState;
+use flota_model::update::{DesiredState, Direction};
 use flota_model::{Digest, Generation, RolloutId};
 
 use crate::state::Installed;
@@ -26,6 +26,15 @@ pub enum Event {
     Restarted {
         /// What `current` names; none if there is none.
         current: Option<Installed>,
+    },
+    /// The release is signed, and its terms allow it here.
+    Verified,
+    /// It is not, or they do not, or that cannot be told.
+    VerifyFailed {
+        /// Why, for people.
+        why: String,
+        /// Whether to try again.
+        cause: Cause,
     },
     /// [`Effect::Preflight`] found nothing against it.
     PreflightPassed,
@@ -110,6 +119,15 @@ pub enum Cause {
 pub enum Effect {
     /// Nothing but feed [`Event::Proceed`]: the state had to be on disk before what comes next.
     Proceed,
+    /// Check that the release is signed and that its terms allow it here.
+    Verify {
+        /// Which.
+        release: ReleaseRef,
+        /// Whether the fleet goes forward with it or back to it.
+        intent: Direction,
+        /// Counted from one; the shell waits before every one but the first.
+        attempt: u32,
+    },
     /// Look whether the host can take the release.
     Preflight {
         /// What is to be installed.
@@ -202,6 +220,9 @@ impl Event {
             Self::Desired(_) => "desired",
             Self::Proceed => "proceed",
             Self::Restarted { .. } => "restarted",
+            Self::Verified => "verified",
+            Self::VerifyFailed { cause: Cause::Transient, .. } => "verify failed for now",
+            Self::VerifyFailed { cause: Cause::Permanent, .. } => "verify failed for good",
             Self::PreflightPassed => "preflight passed",
             Self::PreflightFailed { .. } => "preflight failed",
             Self::Downloaded => "downloaded",

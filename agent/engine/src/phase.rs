@@ -15,6 +15,13 @@ pub enum Phase {
         /// Which.
         target: ReleaseRef,
     },
+    /// Checks that it is signed, and that its terms allow it here.
+    Verifying {
+        /// Which.
+        target: ReleaseRef,
+        /// Counted from one.
+        attempt: u32,
+    },
     /// Looks whether the host can take it.
     Preflight {
         /// Which.
@@ -99,7 +106,7 @@ impl Phase {
     pub fn public(&self) -> UpdatePhase {
         match self {
             Self::Committed => UpdatePhase::Committed,
-            Self::Offered { .. } => UpdatePhase::Offered,
+            Self::Offered { .. } | Self::Verifying { .. } => UpdatePhase::Offered,
             Self::Preflight { .. } => UpdatePhase::Preflight,
             Self::Downloading { .. } | Self::Unpacking { .. } => UpdatePhase::Downloading,
             Self::Staged { .. } => UpdatePhase::Staged,
@@ -119,6 +126,7 @@ impl Phase {
         match self {
             Self::Committed => "committed",
             Self::Offered { .. } => "offered",
+            Self::Verifying { .. } => "verifying",
             Self::Preflight { .. } => "preflight",
             Self::Downloading { .. } => "downloading",
             Self::Unpacking { .. } => "unpacking",
@@ -140,6 +148,7 @@ impl Phase {
     pub fn target(&self) -> Option<&ReleaseRef> {
         match self {
             Self::Offered { target }
+            | Self::Verifying { target, .. }
             | Self::Preflight { target }
             | Self::Downloading { target, .. }
             | Self::Unpacking { target }
@@ -164,6 +173,7 @@ impl Phase {
         match self {
             Self::Committed
             | Self::Offered { .. }
+            | Self::Verifying { .. }
             | Self::Preflight { .. }
             | Self::Downloading { .. }
             | Self::Unpacking { .. }

@@ -11,7 +11,7 @@ use crate::state::{Installed, State};
 /// until the opposite is shown.
 pub const MAX_SWITCH_ATTEMPTS: u32 = 2;
 
-/// Tries of one download or export. With the shell's pauses of up to a minute this outlasts an hour without a
+/// Tries of one verification, download or export. With the shell's pauses of up to a minute this outlasts an hour without a
 /// controller; then the host says that it gave up, rather than start an update at a time nobody expects.
 pub const MAX_TRANSFER_ATTEMPTS: u32 = 100;
 
@@ -28,7 +28,17 @@ pub fn step(state: &State, event: &Event) -> Result<Stepped, Rejected> {
         (_, Event::Restarted { current }) => restart(state, current.as_ref()),
 
         (Phase::Offered { target }, Event::Proceed) => {
+            let phase = Phase::Verifying { target: target.clone(), attempt: 1 };
+            enter(state, phase, "checks who signed the release and what it asks for")
+        }
+        (Phase::Verifying { target, .. }, Event::Verified) => {
             enter(state, Phase::Preflight { target: target.clone() }, "looks whether the host can take the release")
+        }
+        (Phase::Verifying { target, attempt }, Event::VerifyFailed { why, cause }) => {
+            match next_attempt(*attempt, *cause) {
+                Some(attempt) => enter(state, Phase::Verifying { target: target.clone(), attempt }, why),
+                None => refuse(state, why),
+            }
         }
         (Phase::Preflight { target }, Event::PreflightPassed) => {
             let phase = Phase::Downloading { target: target.clone(), attempt: 1 };
@@ -132,6 +142,13 @@ fn work(state: &State) -> Option<Effect> {
     let fallback = state.running.as_ref().map(|installed| installed.digest);
     Some(match &state.phase {
         Phase::Offered { .. } | Phase::Staged { .. } | Phase::Armed { .. } => Effect::Proceed,
+        Phase::Verifying { target, attempt } => {
+            let intent = match state.accepted.as_ref().map(|desired| &desired.goal) {
+                Some(Goal::Install { intent, .. }) => *intent,
+                Some(Goal::Stay) | None => Direction::Forward,
+            };
+            Effect::Verify { release: target.clone(), intent, attempt: *attempt }
+        }
         Phase::Preflight { target } => {
             let bot = if state.held.is_some() { BotBefore::Held } else { BotBefore::Running };
             Effect::Preflight { release: target.clone(), bot }

@@ -35,9 +35,9 @@ fn restarted(state: &State) -> Event {
 }
 
 /// From an accepted goal to the point of no return.
-fn to_armed() -> [Event; 6] {
-    use Event::{Downloaded, Exported, PreflightPassed, Proceed, Staged};
-    [Proceed, PreflightPassed, Downloaded, Staged, Proceed, Exported]
+fn to_armed() -> [Event; 7] {
+    use Event::{Downloaded, Exported, PreflightPassed, Proceed, Staged, Verified};
+    [Proceed, Verified, PreflightPassed, Downloaded, Staged, Proceed, Exported]
 }
 
 fn armed(state: &State, goal: Event) -> State {
@@ -168,7 +168,7 @@ fn safe_hold_ends_only_with_a_healthy_release() {
 
     let stayed = after(&state, &[desired(3, Goal::Stay)]);
     assert_eq!(phase(&stayed), UpdatePhase::SafeHold);
-    let refused = after(&state, &[Event::Proceed, Event::PreflightFailed { why: why("disk full") }]);
+    let refused = after(&state, &[Event::Proceed, Event::Verified, Event::PreflightFailed { why: why("disk full") }]);
     assert_eq!(phase(&refused), UpdatePhase::SafeHold);
     assert!(report(&refused).detail.contains("disk full"), "{}", report(&refused).detail);
     let failed = after(&after(&state, &to_armed()), &[Event::Proceed, Event::Switched, sick, Event::SwitchedBack]);
@@ -183,7 +183,7 @@ fn safe_hold_ends_only_with_a_healthy_release() {
 
 #[test]
 fn transfers_are_tried_again_as_long_as_it_may_help() {
-    let fetching = after(&host(), &[install(1, "2.0"), Event::Proceed, Event::PreflightPassed]);
+    let fetching = after(&host(), &[install(1, "2.0"), Event::Proceed, Event::Verified, Event::PreflightPassed]);
     let cut = Event::DownloadFailed { why: why("connection lost"), cause: Cause::Transient };
     let (retried, effects) = step(&fetching, &cut).unwrap();
     assert!(effects.contains(&Effect::Download { release: release("2.0"), attempt: 2 }));
@@ -221,6 +221,6 @@ fn a_state_reads_back_from_json() {
 #[test]
 fn a_sentence_of_any_length_is_cut() {
     let endless = Event::PreflightFailed { why: "ż".repeat(100_000) };
-    let state = after(&host(), &[install(1, "2.0"), Event::Proceed, endless]);
+    let state = after(&host(), &[install(1, "2.0"), Event::Proceed, Event::Verified, endless]);
     assert_eq!(report(&state).detail.chars().count(), 500);
 }

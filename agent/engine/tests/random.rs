@@ -134,6 +134,8 @@ fn outcome(work: &Effect, luck: Luck) -> Event {
     let why = "bad luck".to_owned();
     match (work, luck) {
         (Effect::Proceed, _) => Event::Proceed,
+        (Effect::Verify { .. }, Luck::Good) => Event::Verified,
+        (Effect::Verify { .. }, Luck::Bad(cause)) => Event::VerifyFailed { why, cause },
         (Effect::Preflight { .. }, Luck::Good) => Event::PreflightPassed,
         (Effect::Preflight { .. }, Luck::Bad(_)) => Event::PreflightFailed { why },
         (Effect::Download { .. }, Luck::Good) => Event::Downloaded,

@@ -46,6 +46,7 @@ fn every_stage_is_reached_and_has_a_way_out_for_every_effect_of_its_own() {
     let all = [
         "committed",
         "offered",
+        "verifying",
         "preflight",
         "downloading",
         "unpacking",
@@ -108,7 +109,8 @@ fn answer(before: &State, after: &State, effects: &[Effect]) -> Answer {
 /// A state without its counters and sentences, which decide nothing.
 fn essence(state: &State) -> String {
     let attempt = match state.phase() {
-        Phase::Downloading { attempt, .. }
+        Phase::Verifying { attempt, .. }
+        | Phase::Downloading { attempt, .. }
         | Phase::Exporting { attempt, .. }
         | Phase::Switching { attempt, .. }
         | Phase::Probation { attempt, .. } => *attempt,
@@ -138,6 +140,9 @@ fn events(state: &State) -> Vec<(&'static str, Event)> {
     let mut events: Vec<_> = [
         Event::Proceed,
         Event::Restarted { current },
+        Event::Verified,
+        Event::VerifyFailed { why: why(), cause: Cause::Transient },
+        Event::VerifyFailed { why: why(), cause: Cause::Permanent },
         Event::PreflightPassed,
         Event::PreflightFailed { why: why() },
         Event::Downloaded,

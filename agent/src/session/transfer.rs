@@ -1,15 +1,19 @@
 //! Packages come and exports go over the session's connection.
 
+use std::error::Error;
 use std::io::SeekFrom;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use async_trait::async_trait;
 use flota_model::Digest;
 use flota_model::release::ReleaseRef;
 use flota_proto::v1::agent_session_client::AgentSessionClient;
 use flota_proto::v1::blobs_client::BlobsClient;
 use flota_proto::v1::put_blob_request::Part;
+use flota_proto::v1::releases_client::ReleasesClient;
 use flota_proto::{CHUNK_BYTES, v1};
+use flota_release::{MetadataSource, SourceError};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -55,12 +59,34 @@ impl Transfer for ControllerTransfer {
         Box::pin(async move { upload(self.client()?, file, digest, size).await })
     }
 
+    fn metadata(&self) -> Arc<dyn MetadataSource> {
+        Arc::new(ControllerMetadata(self.channel().ok()))
+    }
+
     fn archive<'a>(&'a self, export: &'a ExportMade) -> BoxFuture<'a, Result<(), TransferError>> {
         Box::pin(async move {
             let mut client = AgentSessionClient::new(self.channel()?);
             let archived = client.archive(v1::ExportResult::from(export)).await;
             archived.map(drop).map_err(|status| remote(&status, "having the security export archived"))
         })
+    }
+}
+
+/// The signed metadata as the controller hands them on.
+#[derive(Debug)]
+struct ControllerMetadata(Option<Channel>);
+
+#[async_trait]
+impl MetadataSource for ControllerMetadata {
+    async fn metadata(&self, name: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        let failed = |source: Box<dyn Error + Send + Sync>| SourceError { name: name.to_owned(), source };
+        let channel = self.0.clone().ok_or_else(|| failed("there is no session".into()))?;
+        let request = v1::MetadataRequest { name: name.to_owned() };
+        match ReleasesClient::new(channel).metadata(request).await {
+            Ok(file) => Ok(Some(file.into_inner().contents)),
+            Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(failed(refusal(&status).into())),
+        }
     }
 }
 

@@ -26,6 +26,8 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 const PROBATION: Duration = Duration::from_mins(2);
 /// Where Linux shows the firmware's event log.
 const BOOT_LOG: &str = "/sys/kernel/security/tpm0/binary_bios_measurements";
+/// Where the first root of the release metadata is unless told otherwise.
+const RELEASE_ROOT: &str = "config/release-root.json";
 /// How long a result on evidence and licence counts unless told otherwise: the pace of attestations.
 const OEM_INTERVAL: Duration = Duration::from_mins(5);
 /// Healthy answers in a row unless told otherwise: one may be luck, three over two seconds rarely are.
@@ -45,7 +47,9 @@ pub(super) fn settings(text: &str, origin: &str) -> Result<Settings, Problems> {
     let bot = read_section(&mut reader, &mut top, "bot", &base, |reader, section, _| bot(reader, section));
     let export = read_section(&mut reader, &mut top, "export", &base, export);
     let package = read_section(&mut reader, &mut top, "package", &base, |reader, section, base| {
-        Some(PackageSettings { key_file: base.join(reader.required(section, "key_file", path)?) })
+        let release_root = reader.or(section, "release_root", path, PathBuf::from(RELEASE_ROOT));
+        let key_file = reader.required(section, "key_file", path)?;
+        Some(PackageSettings { key_file: base.join(key_file), release_root: base.join(release_root) })
     });
     let oem =
         read_section(&mut reader, &mut top, "oem", &base, |reader, section, base| Some(oem(reader, section, base)));

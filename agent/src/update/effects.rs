@@ -13,8 +13,8 @@ use tokio::sync::Mutex;
 
 use super::bot::{Bot, BotError};
 use super::slots::Slots;
-use super::stage;
 use super::transfer::Transfer;
+use super::{stage, verify};
 use crate::procedures::{self, Environment, ExportFile, present};
 use crate::settings::{ExchangeCheck, Settings, SickStart};
 
@@ -74,6 +74,13 @@ impl Host {
     /// Performs work and says what came of it. What has no outcome is [`Self::sweep`]'s or the driver's.
     pub(super) async fn perform(&self, effect: &Effect) -> Event {
         match effect {
+            Effect::Verify { release, intent, attempt } => {
+                tokio::time::sleep(pause_before(*attempt)).await;
+                match verify::verify(self, release, *intent).await {
+                    Ok(()) => Event::Verified,
+                    Err((why, cause)) => Event::VerifyFailed { why, cause },
+                }
+            }
             Effect::Preflight { release, bot } => match self.preflight(release, *bot).await {
                 Ok(()) => Event::PreflightPassed,
                 Err(why) => Event::PreflightFailed { why },

@@ -1,6 +1,8 @@
 //! The shell on a real folder, with a bot made of coreutils: `start` copies the release's file to `running`, `stop`
 //! removes it, `health` looks whether it says so.
 
+mod signed;
+
 use std::fs;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -14,6 +16,7 @@ use flota_model::release::ReleaseRef;
 use flota_model::update::{DesiredState, Direction, Goal, UpdatePhase, UpdateReport};
 use flota_model::{Digest, Generation, RolloutId};
 use flota_procedures::package::PackageBuilder;
+use flota_release::{Addition, Desk, Folder, Founding, Lifetimes, MetadataSource, Party, Role, SigningKey};
 use flota_seal::secret::Secret;
 
 use super::driver::{Updater, UpdaterHandle, WantError};
@@ -37,6 +40,10 @@ impl Ground {
         for name in ["host/secrets", "host/logs", "packages", "exports"] {
             fs::create_dir_all(folder.path().join(name)).unwrap();
         }
+        fs::create_dir_all(root.join("config")).unwrap();
+        let desk = Self::desk_in(folder.path(), Lifetimes::default(), jiff::Timestamp::now());
+        fs::copy(desk.metadata_folder().join("1.root.json"), root.join("config/release-root.json")).unwrap();
+        drop(desk);
         fs::write(root.join("secrets/key"), KEY).unwrap();
         fs::write(root.join("logs/security_admin.log"), "{\"event\": \"login\"}\n").unwrap();
         let at = root.display();
@@ -52,21 +59,49 @@ impl Ground {
         Self { folder, settings }
     }
 
+    /// A new desk whose roles have one key, all the same.
+    fn desk_in(folder: &Path, lifetimes: Lifetimes, at: jiff::Timestamp) -> Desk {
+        let key = SigningKey::create(&folder.join("key.pem")).unwrap();
+        let party = Party { keys: vec![key.public().unwrap()], threshold: 1 };
+        let parties = Role::ALL.map(|role| (role, party.clone())).into();
+        let desk = Desk::found(&folder.join("desk"), &Founding { parties, lifetimes }, at).unwrap();
+        desk.sign(&[key], false, at).unwrap();
+        desk
+    }
+
+    fn desk(&self) -> Desk {
+        Desk::open(&self.folder.path().join("desk")).unwrap()
+    }
+
+    /// Signs what waits, and lets the host see it.
+    fn sign(&self, desk: &Desk, at: jiff::Timestamp) {
+        let key = SigningKey::read(&self.folder.path().join("key.pem")).unwrap();
+        assert_eq!(desk.sign(&[key], false, at).unwrap().unsigned, None);
+        let metadata = self.folder.path().join("packages/metadata");
+        fs::create_dir_all(&metadata).unwrap();
+        for (name, bytes) in desk.files().unwrap() {
+            fs::write(metadata.join(name), bytes).unwrap();
+        }
+    }
+
     fn root(&self) -> &Path {
         &self.settings.root
     }
 
-    /// A package with this file for a bot, signed with this key.
+    /// A package with this file for a bot, its manifest signed with this key; a release that those who may have signed.
     fn publish(&self, version: &str, bot: Option<&str>, key: &str) -> ReleaseRef {
         let source = tempfile::tempdir().unwrap();
         fs::write(source.path().join("version"), version).unwrap();
         if let Some(bot) = bot {
             fs::write(source.path().join("bot"), format!("{bot} {version}\n")).unwrap();
         }
-        let archive = self.folder.path().join("package.tar.gz");
+        let archive = self.folder.path().join(format!("bot-{version}.tar.gz"));
         let key = Secret::decode(key, "the test").unwrap();
         PackageBuilder::new("bot", version, "linux", "python").build(source.path(), &key, &archive).unwrap();
         let (digest, size) = digest_of(&archive).unwrap();
+        let mut desk = self.desk();
+        desk.add(&archive, &Addition::default(), jiff::Timestamp::now()).unwrap();
+        self.sign(&desk, jiff::Timestamp::now());
         fs::rename(&archive, self.folder.path().join("packages").join(digest.to_string())).unwrap();
         ReleaseRef { digest, version: version.to_owned(), size }
     }
@@ -212,7 +247,7 @@ async fn a_package_of_other_hands_changes_nothing() {
     assert!(report.detail.contains("the package is not good"), "{}", report.detail);
     let mislabelled = ReleaseRef { version: "9.9".into(), ..ground.good("3.0") };
     let report = agent.install(3, &mislabelled).await;
-    assert!(report.phase == UpdatePhase::Refused && report.detail.contains("version 3.0"), "{}", report.detail);
+    assert!(report.phase == UpdatePhase::Refused && report.detail.contains("signed as 3.0"), "{}", report.detail);
     let unknown = ReleaseRef { digest: Digest::of(b"never published"), ..foreign };
     assert_eq!(agent.install(4, &unknown).await.phase, UpdatePhase::Refused);
     assert_eq!(ground.runs(), Some("healthy 1.0".to_owned()));
@@ -243,8 +278,8 @@ async fn a_sick_bot_is_not_updated_unless_that_is_allowed() {
     assert_eq!(report.phase, UpdatePhase::Committed, "{}", report.detail);
 }
 
-/// Never brings anything.
-struct Stalled;
+/// Never brings anything but metadata.
+struct Stalled(Arc<dyn MetadataSource>);
 
 impl Transfer for Stalled {
     fn fetch<'a>(&'a self, _: &'a ReleaseRef, _: &'a Path) -> BoxFuture<'a, Result<(), TransferError>> {
@@ -255,6 +290,10 @@ impl Transfer for Stalled {
         Box::pin(std::future::pending())
     }
 
+    fn metadata(&self) -> Arc<dyn MetadataSource> {
+        Arc::clone(&self.0)
+    }
+
     fn archive<'a>(&'a self, _: &'a ExportMade) -> BoxFuture<'a, Result<(), TransferError>> {
         Box::pin(std::future::pending())
     }
@@ -263,7 +302,7 @@ impl Transfer for Stalled {
 #[tokio::test]
 async fn staying_cancels_a_download_that_stalls() {
     let ground = Ground::new();
-    let agent = ground.spawn(Arc::new(Stalled));
+    let agent = ground.spawn(Arc::new(Stalled(Arc::new(Folder(ground.folder.path().join("packages/metadata"))))));
     let release = ground.good("1.0");
     agent.handle.want(install(5, &release)).await.unwrap();
     agent.until(|report| report.phase == UpdatePhase::Downloading).await;

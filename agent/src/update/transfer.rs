@@ -5,10 +5,12 @@ use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::Arc;
 
 use flota_engine::Cause;
 use flota_model::Digest;
 use flota_model::release::ReleaseRef;
+use flota_release::{Folder, MetadataSource};
 
 use super::effects::ExportMade;
 
@@ -25,6 +27,9 @@ pub trait Transfer: Send + Sync {
 
     /// Takes a security export away and returns once it is safe there.
     fn upload<'a>(&'a self, file: &'a Path, digest: Digest, size: u64) -> BoxFuture<'a, Result<(), TransferError>>;
+
+    /// Where the signed metadata of releases come from at the moment.
+    fn metadata(&self) -> Arc<dyn MetadataSource>;
 
     /// Has an uploaded export entered in the archive, and returns once it is: no update begins without that. Asked again
     /// after a crash, so the same export may come twice.
@@ -82,7 +87,7 @@ pub struct FolderTransfer {
 }
 
 impl FolderTransfer {
-    /// Takes packages from `packages/<digest>` and puts exports at `exports/<digest>`.
+    /// Takes packages from `packages/<digest>`, their metadata from `packages/metadata`, and puts exports at `exports/<digest>`.
     pub fn new(packages: PathBuf, exports: PathBuf) -> Self {
         Self { packages, exports }
     }
@@ -97,6 +102,10 @@ impl Transfer for FolderTransfer {
     fn upload<'a>(&'a self, file: &'a Path, digest: Digest, _: u64) -> BoxFuture<'a, Result<(), TransferError>> {
         let to = self.exports.join(digest.to_string());
         Box::pin(async move { copy(file, &to).await })
+    }
+
+    fn metadata(&self) -> Arc<dyn MetadataSource> {
+        Arc::new(Folder(self.packages.join("metadata")))
     }
 
     fn archive<'a>(&'a self, export: &'a ExportMade) -> BoxFuture<'a, Result<(), TransferError>> {

@@ -1,112 +1,120 @@
-//! `flota release`.
+//! `flota release`: releases are signed in a folder, by people, and published to the controller, which cannot sign any.
 
-use std::path::PathBuf;
+mod desk;
+mod list;
+mod publish;
+mod sign;
+#[cfg(test)]
+mod tests;
+mod verify;
 
-use clap::{Args, Subcommand};
-use flota_proto::v1::{ListReleasesRequest, PublishRequest, Release};
+use std::path::{Path, PathBuf};
 
-use super::upload;
+use clap::Subcommand;
+use flota_release::{Desk, DeskError, KeyError, SigningKey};
+use jiff::Timestamp;
+
 use crate::exit::Exit;
-use crate::failure::{Failure, Stake};
+use crate::failure::Failure;
 use crate::invocation::Invocation;
-use crate::output::table::{Cell, Table};
-use crate::output::text::{bytes, clean, short};
-use crate::output::{Listing, Style, time};
+use crate::output::text::clean;
+
+/// Where `init` puts the keys that it makes, in the folder.
+const KEYS: &str = "keys";
 
 /// Verbs on releases.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReleaseCommand {
-    /// Upload a package and make it a release
+    /// Make a folder in which releases are signed
     ///
-    /// The controller checks the package. Publishing the same bytes again changes nothing; an upload that was
-    /// interrupted resumes.
-    Publish(Publish),
-    /// List releases, newest first
+    /// Makes a key for each role unless keys are given, and signs the first root with those that are there. Carry the
+    /// keys of root and targets away from the machine: who has them decides what hosts install.
+    Init(desk::Init),
+    /// Sign packages as releases, or what waits for signatures
+    ///
+    /// Without packages it adds signatures to what waits for them. Nothing is published by it.
+    Sign(sign::Sign),
+    /// Take a release back: no host installs it any more
+    ///
+    /// What runs, runs on. The list without it is a draft, to be signed and published.
+    Withdraw(desk::Withdraw),
+    /// Change who signs for a role
+    ///
+    /// The new root is a draft, to be signed by enough keys of the old root and of the new one.
+    RotateRoot(desk::RotateRoot),
+    /// Upload what is signed to the controller
+    ///
+    /// The controller verifies it as hosts do. Publishing the same again changes nothing; an upload that was interrupted
+    /// resumes.
+    Publish(publish::Publish),
+    /// List the controller's releases, newest first
     List,
-}
-
-/// `flota release publish`
-#[derive(Debug, Args)]
-pub(crate) struct Publish {
-    /// The package file
-    file: PathBuf,
+    /// Show one release and its terms
+    Show(list::Show),
+    /// Verify a folder of releases as a host does
+    ///
+    /// Ends with 0 if it is believed, 1 if not. Nothing is remembered of it.
+    Verify(verify::Verify),
 }
 
 /// Runs one of them.
 pub(crate) async fn run(invocation: &Invocation, command: ReleaseCommand) -> Result<Exit, Failure> {
     match command {
-        ReleaseCommand::Publish(args) => publish(invocation, args).await,
-        ReleaseCommand::List => list(invocation).await,
+        ReleaseCommand::Init(args) => desk::init(invocation, &args),
+        ReleaseCommand::Sign(args) => sign::sign(invocation, &args),
+        ReleaseCommand::Withdraw(args) => desk::withdraw(invocation, &args),
+        ReleaseCommand::RotateRoot(args) => desk::rotate_root(invocation, &args),
+        ReleaseCommand::Publish(args) => publish::publish(invocation, &args).await,
+        ReleaseCommand::List => list::list(invocation).await,
+        ReleaseCommand::Show(args) => list::show(invocation, &args).await,
+        ReleaseCommand::Verify(args) => verify::verify(invocation, &args).await,
     }
 }
 
-async fn publish(invocation: &Invocation, args: Publish) -> Result<Exit, Failure> {
-    let hashed = upload::hash(&args.file)?;
-    let session = invocation.session().await?;
-    upload::send(invocation, &session, &args.file, hashed).await?;
-    let request = session.ask(PublishRequest { digest: hashed.digest.to_string() });
-    let answer = session.releases().publish(request).await;
-    let release = answer.map_err(|status| Failure::of_status(&status, Stake::Repeatable))?.into_inner();
-    invocation.out.object("Release", &release, &release.digest, |_| published(&release))?;
-    let version = clean(&release.version);
-    invocation
-        .out
-        .talk(&format!("no host has changed.\nnext: flota rollout create --release {version} -l SELECTOR --canary 1"));
-    Ok(Exit::Good)
+fn open(folder: &Path) -> Result<Desk, Failure> {
+    Desk::open(folder).map_err(|error| refused(&error))
 }
 
-fn published(release: &Release) -> String {
-    let Release { digest, id, version, platform, size_bytes, published_at, published_by, .. } = release;
-    let what =
-        format!("{} {} for {}, {}, sha256 {digest}", clean(id), clean(version), clean(platform), bytes(*size_bytes));
-    if release.already_published {
-        format!("{what}: already published at {} by {}", time::stamp(published_at), clean(published_by))
-    } else {
-        format!("{what}: published")
-    }
-}
-
-async fn list(invocation: &Invocation) -> Result<Exit, Failure> {
-    let session = invocation.session().await?;
-    let answer = session.releases().list(session.ask(ListReleasesRequest {})).await;
-    let releases = answer.map_err(|status| Failure::of_status(&status, Stake::Reads))?.into_inner().releases;
-    if releases.is_empty() {
-        invocation.out.talk("no releases.  Publish one: flota release publish FILE");
-    }
-    let listing = Listing {
-        kind: "Release",
-        items: &releases,
-        columns: &COLUMNS,
-        row,
-        name: |release: &Release| &release.digest,
+/// A refusal of the folder: its sentence, and its cause where it has one.
+fn refused(error: &DeskError) -> Failure {
+    let exit = match error {
+        DeskError::NotADesk(_) | DeskError::NoSuchVersion(_) | DeskError::NoSuchKey(..) => Exit::NotFound,
+        DeskError::AlreadyThere(_) | DeskError::Busy(_) | DeskError::VersionTaken(_) | DeskError::NoRoot => {
+            Exit::Conflict
+        }
+        DeskError::Threshold { .. } | DeskError::Terms(_) => Exit::Usage,
+        _ => Exit::Bad,
     };
-    invocation.out.listing(&listing, |style| table(&releases, style))?;
-    Ok(Exit::Good)
-}
-
-const COLUMNS: [&str; 8] =
-    ["digest", "id", "version", "platform", "runtime", "size_bytes", "published_at", "published_by"];
-
-fn row(release: &Release) -> Vec<String> {
-    let Release { digest, id, version, platform, runtime, size_bytes, published_at, published_by, .. } =
-        release.clone();
-    vec![digest, id, version, platform, runtime, size_bytes.to_string(), published_at, published_by]
-}
-
-fn table(releases: &[Release], style: Style) -> String {
-    let mut table =
-        Table::new(["VERSION", "PACKAGE", "PLATFORM", "RUNTIME", "SIZE", "PUBLISHED", "BY", "SHA256"]).right(4);
-    for release in releases {
-        table.row([
-            Cell::from(&release.version),
-            Cell::from(&release.id),
-            Cell::from(&release.platform),
-            Cell::from(&release.runtime),
-            Cell::from(bytes(release.size_bytes)),
-            Cell::from(time::stamp(&release.published_at)),
-            Cell::from(&release.published_by),
-            Cell::from(short(&release.digest)),
-        ]);
+    let failure = Failure::new(exit, clean(&error.to_string())).nothing_changed();
+    match std::error::Error::source(error) {
+        Some(cause) => failure.because_of(cause),
+        None => failure,
     }
-    table.render(style)
+}
+
+fn bad_key(error: &KeyError) -> Failure {
+    Failure::new(Exit::Usage, "a key cannot be used").nothing_changed().because_of(error)
+}
+
+/// The keys to sign with: those that are named, or those in the folder.
+fn keys(folder: &Path, named: &[PathBuf]) -> Result<Vec<SigningKey>, Failure> {
+    let mut paths = named.to_vec();
+    if paths.is_empty()
+        && let Ok(entries) = std::fs::read_dir(folder.join(KEYS))
+    {
+        paths.extend(
+            entries.flatten().map(|entry| entry.path()).filter(|path| path.extension() == Some("pem".as_ref())),
+        );
+        paths.sort();
+    }
+    if paths.is_empty() {
+        return Err(Failure::new(Exit::Usage, "no key to sign with").nothing_changed().fix("name it: --key FILE"));
+    }
+    paths.iter().map(|path| SigningKey::read(path).map_err(|error| bad_key(&error))).collect()
+}
+
+/// The present.
+fn present(invocation: &Invocation) -> Result<Timestamp, Failure> {
+    Timestamp::from_microsecond(invocation.now().as_micros())
+        .map_err(|error| Failure::new(Exit::Bad, "the clock of this machine is wrong").because_of(&error))
 }

@@ -14,7 +14,11 @@ use crate::failure::Failure;
 use crate::output::Format;
 use crate::testing::controller::{Controller, Printed, Script};
 
-async fn run(controller: &Controller, words: &[&str], format: Format) -> (Result<Exit, Failure>, Printed, Printed) {
+pub(crate) async fn run(
+    controller: &Controller,
+    words: &[&str],
+    format: Format,
+) -> (Result<Exit, Failure>, Printed, Printed) {
     let cli = Cli::try_parse_from(std::iter::once("flota").chain(words.iter().copied())).unwrap();
     let timeout = Some(Duration::from_secs(20));
     let (invocation, data, talk) = controller.invocation(format, timeout);
@@ -145,24 +149,4 @@ async fn an_export_is_fetched_whole_checked_and_never_over_another_file() {
     assert_eq!(ended.unwrap_err().exit(), Exit::Bad);
     assert_eq!(std::fs::read(&path).unwrap(), blob, "a damaged download must not replace a good file");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no part may be left behind");
-}
-
-#[tokio::test]
-async fn an_upload_resumes_where_it_stopped() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("bot.zip");
-    let bytes: Vec<u8> = (0..200_000_u32).map(|number| (number % 251) as u8).collect();
-    std::fs::write(&path, &bytes).unwrap();
-    let controller = Controller::start(Script { blob: bytes[..70_000].to_vec(), ..Script::default() }).await;
-    let publish = ["release", "publish", path.to_str().unwrap()];
-    let (ended, data, talk) = run(&controller, &publish, Format::Table).await;
-    assert_eq!(ended.unwrap(), Exit::Good);
-    assert!(data.text().contains("bot 1.4.0") && talk.text().contains("next: flota rollout create"), "{}", data.text());
-    {
-        let script = controller.script.lock().unwrap();
-        assert!(script.blob == bytes && script.offsets == [70_000]);
-    }
-    let (_, _, talk) = run(&controller, &publish, Format::Table).await;
-    assert!(talk.text().contains("has these bytes already"), "{}", talk.text());
-    assert_eq!(controller.script.lock().unwrap().offsets.len(), 1);
 }

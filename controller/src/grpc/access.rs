@@ -58,6 +58,7 @@ pub fn admits(path: &str) -> Option<Admit> {
         ("Exports" | "Health", "Run") => Admit::Operators(RUNNERS),
         ("Health", "Show") | ("Tasks", "Status") | ("Audit", "Verify") => Admit::Operators(EVERYONE),
         ("Releases", "Publish") => Admit::Operators(UPDATERS),
+        ("Releases", "Metadata") => Admit::HostsAnd(EVERYONE),
         ("Rollouts", "List" | "Show" | "Watch") => Admit::Operators(EVERYONE),
         ("Rollouts", "Create" | "Start" | "Pause" | "Resume" | "Abort" | "Rollback") => Admit::Operators(UPDATERS),
         ("Attestation", "Challenge" | "Quarantine") => Admit::Operators(GUARDS),

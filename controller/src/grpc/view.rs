@@ -10,6 +10,7 @@ use flota_model::rollout::{RolloutPlan, RolloutState, TargetState};
 use flota_model::task::{Export, HostHealth, Task};
 use flota_model::update::{Generation, Goal};
 use flota_proto::v1;
+use flota_release::{Catalogue, Wave};
 use flota_store::{Approval, RolloutRecord, TokenRecord, TokenState};
 
 /// A time, or nothing.
@@ -129,8 +130,11 @@ pub fn export(export: &Export) -> v1::Export {
     }
 }
 
-/// A release.
-pub fn release(release: &Release, already_published: bool) -> v1::Release {
+/// A release, with the terms under which it is signed.
+pub fn release(release: &Release, catalogue: Option<&Catalogue>) -> v1::Release {
+    let entry = catalogue.and_then(|catalogue| catalogue.find(&release.target.digest));
+    let terms = entry.map(|entry| &entry.terms);
+    let wave = |wave: &Wave| v1::ReleaseWave { after_seconds: wave.after_seconds, permille: wave.permille.into() };
     v1::Release {
         digest: release.target.digest.to_string(),
         id: release.id.clone(),
@@ -140,7 +144,12 @@ pub fn release(release: &Release, already_published: bool) -> v1::Release {
         size_bytes: release.target.size,
         published_at: release.published_at.to_string(),
         published_by: release.published_by.clone(),
-        already_published,
+        sequence: terms.map_or(0, |terms| terms.sequence),
+        security_floor: terms.map_or(0, |terms| terms.security_floor),
+        data_floor: terms.map_or(0, |terms| terms.data_floor),
+        upgrades_from: terms.map(|terms| terms.upgrades_from.clone()).unwrap_or_default(),
+        waves: terms.map(|terms| terms.waves.iter().map(wave).collect()).unwrap_or_default(),
+        released_at: terms.map(|terms| terms.released_at.to_string()).unwrap_or_default(),
     }
 }
 

@@ -17,6 +17,7 @@ use serde_json::json;
 use crate::core::Core;
 use crate::fault::{Code, Fault};
 use crate::grpc::select;
+use crate::releases::check_signed;
 
 /// Tries for a free number: each failure means that somebody else created a rollout at the same moment.
 const MAX_TRIES: usize = 8;
@@ -35,6 +36,7 @@ pub async fn forward(core: &Core, actor: &str, request: &v1::CreateRolloutReques
     }
     let releases = core.store.releases().await?;
     let release = find_release(&releases, &request.release)?.target.clone();
+    check_signed(core, &release).await?;
     let selection = select::Selection { selector: &request.selector, names: &[], all: request.all_hosts };
     let hosts = select::hosts(core, selection).await?;
     let canary = NonZeroU32::new(request.canary).unwrap_or(NonZeroU32::MIN);

@@ -145,6 +145,7 @@ macro_rules! contract_suite {
                 a_release_is_published_once,
                 a_version_names_one_package,
                 releases_are_listed_newest_first,
+                signed_metadata_are_replaced_as_a_whole,
             ];
             rollouts: [
                 a_number_is_given_once,

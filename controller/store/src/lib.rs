@@ -18,6 +18,6 @@ pub use records::{
     TaskResultOutcome, TokenKey, TokenRecord, TokenState, VerdictRecord,
 };
 pub use traits::{
-    AttestationStore, AuditStore, EnrolmentStore, EscalationStore, HostStore, OperatorStore, PolicyStore, ReleaseStore,
-    RolloutStore, Store, TaskStore, Which,
+    AttestationStore, AuditStore, EnrolmentStore, EscalationStore, HostStore, OperatorStore, PolicyStore,
+    ReleaseMetadata, ReleaseStore, RolloutStore, Store, TaskStore, Which,
 };

@@ -1,5 +1,7 @@
 //! The use-cases, grouped by who has them.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use flota_model::audit::{AuditEntry, AuditRow};
 use flota_model::host::{Host, Trust};
@@ -266,6 +268,9 @@ pub trait TaskStore: Send + Sync {
     async fn health(&self) -> Result<Vec<HostHealth>, StoreError>;
 }
 
+/// Files of signed metadata by name.
+pub type ReleaseMetadata = BTreeMap<String, Vec<u8>>;
+
 /// Releases.
 #[async_trait]
 pub trait ReleaseStore: Send + Sync {
@@ -274,6 +279,15 @@ pub trait ReleaseStore: Send + Sync {
 
     /// All releases, newest first.
     async fn releases(&self) -> Result<Vec<Release>, StoreError>;
+
+    /// Replaces the signed metadata, all files at once.
+    async fn set_release_metadata(&self, files: &ReleaseMetadata, audit: &AuditEntry) -> Result<(), StoreError>;
+
+    /// One file of the signed metadata.
+    async fn release_metadata_file(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// All files of the signed metadata; empty before the first upload.
+    async fn release_metadata(&self) -> Result<ReleaseMetadata, StoreError>;
 }
 
 /// Rollouts and their plans.

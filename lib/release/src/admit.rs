@@ -17,8 +17,18 @@ pub struct Floors {
     pub security: u64,
     /// Lowest sequence that may run on the host's data, by every release that has run here.
     pub data: u64,
-    /// Data floors of releases that were admitted: they hold from when the release runs.
-    pub promised: BTreeMap<Digest, u64>,
+    /// Releases that were admitted here.
+    pub admitted: BTreeMap<Digest, Admitted>,
+}
+
+/// A release that was admitted to this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admitted {
+    /// Its place in the order of releases.
+    pub sequence: u64,
+    /// Its data floor, which holds from when it runs.
+    pub data_floor: u64,
 }
 
 /// What matters of the host.
@@ -108,8 +118,24 @@ impl Floors {
         self.security = asked.fold(self.security, u64::max);
         let Some(running) = running else { return };
         let signed = catalogue.find(running).map(|entry| entry.terms.data_floor);
-        let promised = self.promised.get(running).copied();
-        self.data = self.data.max(signed.unwrap_or(0)).max(promised.unwrap_or(0));
+        let admitted = self.admitted.get(running).map(|admitted| admitted.data_floor);
+        self.data = self.data.max(signed.unwrap_or(0)).max(admitted.unwrap_or(0));
+    }
+
+    /// Whether a host may go back to a release that was admitted to it before, when nothing newer can be known: an outage
+    /// or an expiry must not keep a fleet from what it ran. `None`: it never was.
+    pub fn admit_again(&self, digest: &Digest) -> Option<Result<(), NotAdmitted>> {
+        self.admitted.get(digest).map(|admitted| self.check(admitted.sequence))
+    }
+
+    fn check(&self, sequence: u64) -> Result<(), NotAdmitted> {
+        if sequence < self.security {
+            return Err(NotAdmitted::SecurityFloor { sequence, floor: self.security });
+        }
+        if sequence < self.data {
+            return Err(NotAdmitted::DataFloor { sequence, floor: self.data });
+        }
+        Ok(())
     }
 }
 
@@ -129,12 +155,7 @@ pub fn admit<'c>(
         return Err(NotAdmitted::Mislabelled { signed, ordered });
     }
     let sequence = terms.sequence;
-    if sequence < floors.security {
-        return Err(NotAdmitted::SecurityFloor { sequence, floor: floors.security });
-    }
-    if sequence < floors.data {
-        return Err(NotAdmitted::DataFloor { sequence, floor: floors.data });
-    }
+    floors.check(sequence)?;
     let over = &terms.upgrades_from;
     let is_older = situation.running.and_then(|running| catalogue.find(&running)).map(|running| running.terms.sequence);
     // Going back is bounded by the floors alone.
@@ -151,9 +172,7 @@ pub fn admit<'c>(
         Some(from) if from > situation.now => return Err(NotAdmitted::NotYet { from }),
         Some(_) => {}
     }
-    if terms.data_floor > 0 {
-        floors.promised.insert(entry.digest, terms.data_floor);
-    }
+    floors.admitted.insert(entry.digest, Admitted { sequence, data_floor: terms.data_floor });
     Ok(entry)
 }
 
@@ -218,6 +237,9 @@ mod tests {
         let withdrawn = catalogue(vec![terms("1", 1)]);
         assert_eq!(ask(&withdrawn, &mut floors, "1", "2"), Err("data_floor"));
         assert_eq!(floors.data, 2);
+        let again = |version: &str| floors.admit_again(&Digest::of(version.as_bytes()));
+        assert_eq!((again("2"), again("9")), (Some(Ok(())), None));
+        assert!(matches!(again("1"), Some(Err(NotAdmitted::DataFloor { .. }))), "not even in an outage");
     }
 
     #[test]

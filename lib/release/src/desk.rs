@@ -144,9 +144,15 @@ pub enum DeskError {
         /// What is wrong.
         why: String,
     },
-    /// The package cannot be checked.
-    #[error("checking the package")]
-    Check(#[from] CannotCheck),
+    /// The package cannot even be checked.
+    #[error("the package {} is not good", path.display())]
+    Check {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: CannotCheck,
+    },
     /// A version means one package for ever.
     #[error("version {0} is signed already: give the package a new one")]
     VersionTaken(String),

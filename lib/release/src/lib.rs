@@ -19,7 +19,7 @@ mod source;
 mod terms;
 mod trust;
 
-pub use admit::{Floors, NotAdmitted, Situation, admit};
+pub use admit::{Admitted, Floors, NotAdmitted, Situation, admit};
 pub use catalogue::{Catalogue, Entry, Expiry};
 pub use desk::{Addition, Desk, DeskError, Founding, Lifetimes, Party, Progress, RootChange, Unsigned};
 pub use key::{KeyError, PublicKey, SigningKey};

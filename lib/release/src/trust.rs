@@ -63,6 +63,20 @@ impl Trust {
     ///
     /// On a refusal, what was verified before the point of refusal is kept: a newer root, the time.
     pub async fn refresh(&self, source: Arc<dyn MetadataSource>) -> Result<Catalogue, RefreshError> {
+        let (kept, catalogue) = self.weigh(source).await?;
+        kept.write(&self.state).map_err(|error| RefreshError::Local(error.into()))?;
+        catalogue
+    }
+
+    /// What [`Self::refresh`] would say; nothing is kept of it.
+    pub async fn preview(&self, source: Arc<dyn MetadataSource>) -> Result<Catalogue, RefreshError> {
+        self.weigh(source).await?.1
+    }
+
+    async fn weigh(
+        &self,
+        source: Arc<dyn MetadataSource>,
+    ) -> Result<(Kept, Result<Catalogue, RefreshError>), RefreshError> {
         let mut kept = Kept::read(&self.state);
         kept.pin(&self.pinned);
         let work = tempfile::tempdir().map_err(|error| RefreshError::Local(error.into()))?;
@@ -72,9 +86,10 @@ impl Trust {
             Err(elapsed) => Err(RefreshError::Unavailable(elapsed.into())),
         };
         kept.fold(work.path()).map_err(|error| RefreshError::Local(error.into()))?;
-        kept.write(&self.state).map_err(|error| RefreshError::Local(error.into()))?;
-        let repository = loaded?;
-        Ok(Catalogue { entries: entries(repository.targets())?, expiries: expiries(&repository) })
+        let catalogue = loaded.and_then(|repository| {
+            Ok(Catalogue { entries: entries(repository.targets())?, expiries: expiries(&repository) })
+        });
+        Ok((kept, catalogue))
     }
 
     /// The floors that hold on this machine.

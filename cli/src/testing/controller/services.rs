@@ -159,15 +159,26 @@ impl v1::tasks_server::Tasks for Service {
 
 #[tonic::async_trait]
 impl v1::releases_server::Releases for Service {
-    async fn publish(&self, request: Request<v1::PublishRequest>) -> Answer<v1::Release> {
-        let digest = request.into_inner().digest;
-        Ok(Response::new(v1::Release {
-            digest,
+    async fn publish(&self, request: Request<v1::PublishRequest>) -> Answer<v1::PublishResponse> {
+        let files = request.into_inner().metadata;
+        assert!(files.iter().any(|file| file.name == "timestamp.json"), "{files:?}");
+        let release = v1::Release {
+            digest: "0".repeat(64),
             id: "bot".into(),
             version: "1.4.0".into(),
             platform: "linux".into(),
             ..Default::default()
+        };
+        Ok(Response::new(v1::PublishResponse {
+            published: vec![release],
+            expires_at: "2026-12-01T00:00:00Z".into(),
+            expires_role: "timestamp".into(),
+            ..Default::default()
         }))
+    }
+
+    async fn metadata(&self, _: Request<v1::MetadataRequest>) -> Answer<v1::MetadataFile> {
+        Err(Status::not_found("there is none"))
     }
 
     async fn list(&self, _: Request<v1::ListReleasesRequest>) -> Answer<v1::ListReleasesResponse> {

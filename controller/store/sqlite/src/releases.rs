@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use flota_model::Timestamp;
 use flota_model::audit::AuditEntry;
 use flota_model::release::{Release, ReleaseRef};
-use flota_store::{Publish, ReleaseStore, StoreError};
+use flota_store::{Publish, ReleaseMetadata, ReleaseStore, StoreError};
 
 use crate::SqliteStore;
 use crate::audit::append;
@@ -50,6 +50,28 @@ impl ReleaseStore for SqliteStore {
              from releases order by published_at desc, id, version",
         );
         self.read("listing releases").all(query).await?.into_iter().map(Release::try_from).collect()
+    }
+
+    async fn set_release_metadata(&self, files: &ReleaseMetadata, audit: &AuditEntry) -> Result<(), StoreError> {
+        let mut writing = self.write("storing the signed metadata of releases").await?;
+        writing.run(sqlx::query("delete from release_metadata")).await?;
+        for (name, contents) in files {
+            let insert = sqlx::query("insert into release_metadata (name, contents) values ($1, $2)");
+            writing.run(insert.bind(name).bind(contents)).await?;
+        }
+        append(&mut writing, audit).await?;
+        writing.commit().await
+    }
+
+    async fn release_metadata_file(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let query = sqlx::query_as::<_, (Vec<u8>,)>("select contents from release_metadata where name = $1").bind(name);
+        let found = self.read("reading a signed metadata file").all(query).await?;
+        Ok(found.into_iter().next().map(|(contents,)| contents))
+    }
+
+    async fn release_metadata(&self) -> Result<ReleaseMetadata, StoreError> {
+        let query = sqlx::query_as::<_, (String, Vec<u8>)>("select name, contents from release_metadata");
+        Ok(self.read("reading the signed metadata of releases").all(query).await?.into_iter().collect())
     }
 }
 

@@ -3,7 +3,7 @@
 use flota_model::release::Release;
 
 use super::fixtures::{entry, logged, release, second};
-use crate::{Publish, Store};
+use crate::{Publish, ReleaseMetadata, Store};
 
 /// Publishing is what a script does again when it got no answer.
 pub async fn a_release_is_published_once(store: &dyn Store) {
@@ -38,4 +38,28 @@ pub async fn releases_are_listed_newest_first(store: &dyn Store) {
     let listed = store.releases().await.unwrap();
     let versions: Vec<_> = listed.iter().map(|release| release.target.version.as_str()).collect();
     assert_eq!(versions, ["2.0.0", "3.0.0", "9.0.0"]);
+}
+
+/// Hosts that read one file after the other must find those that belong together, or none.
+pub async fn signed_metadata_are_replaced_as_a_whole(store: &dyn Store) {
+    assert_eq!(store.release_metadata().await.unwrap(), ReleaseMetadata::new());
+    assert_eq!(store.release_metadata_file("timestamp.json").await.unwrap(), None);
+    let file = |name: &str, contents: &str| (name.to_owned(), contents.as_bytes().to_vec());
+    let first = ReleaseMetadata::from([
+        file("1.root.json", "root"),
+        file("1.targets.json", "one"),
+        file("timestamp.json", "1"),
+    ]);
+    let second = ReleaseMetadata::from([
+        file("1.root.json", "root"),
+        file("2.targets.json", "two"),
+        file("timestamp.json", "2"),
+    ]);
+    for files in [first, second.clone()] {
+        store.set_release_metadata(&files, &entry("release.publish", "releases")).await.unwrap();
+        assert_eq!(store.release_metadata().await.unwrap(), files);
+    }
+    assert_eq!(store.release_metadata_file("1.targets.json").await.unwrap(), None);
+    assert_eq!(store.release_metadata_file("timestamp.json").await.unwrap(), second.get("timestamp.json").cloned());
+    assert_eq!(logged(store).await, 2);
 }

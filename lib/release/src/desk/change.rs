@@ -205,7 +205,8 @@ struct Inspected {
 /// Whether the package is whole. Its own signature is checked by the hosts, with a key that need not be here.
 fn inspect(path: &Path, now: Timestamp) -> Result<Inspected, DeskError> {
     let bad = |why: String| DeskError::Package { path: path.to_owned(), why };
-    let report = flota_package::check(&CheckRequest::new(path, now))?;
+    let report = flota_package::check(&CheckRequest::new(path, now))
+        .map_err(|source| DeskError::Check { path: path.to_owned(), source })?;
     if !report.is_ok() {
         return Err(bad(report.errors().join("; ")));
     }

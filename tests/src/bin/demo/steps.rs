@@ -89,18 +89,19 @@ pub(crate) fn exports(script: &mut Script, fleet: &Fleet) -> anyhow::Result<()> 
 }
 
 pub(crate) fn bad_release(script: &mut Script, fleet: &Fleet) -> anyhow::Result<()> {
-    script.must("Publish releases: 4.11.3 (runs now), 4.12.0 (sick), 4.12.1", || {
+    script.must("Sign and publish releases: 4.11.3 (runs now), 4.12.0 (sick), 4.12.1", || {
         fleet.publish(&fleet.first_release)?;
         fleet.publish(&fleet.packages.bot("4.12.0", "sick", 256 * 1024)?)?;
         fleet.publish(&fleet.packages.bot("4.12.1", "healthy", 256 * 1024)?)?;
-        Ok(("3 packages, checked and stored".to_owned(), ()))
+        Ok(("3 releases, signed, verified and stored".to_owned(), ()))
     })?;
-    script.step("A package with a wrong hash is refused", || {
+    script.step("A package with a wrong hash is not signed", || {
         let path = fleet.dir.join("packages/spoiled.dudzianpkg");
         spoil(&fleet.dir.join("packages/bot-4.12.1.dudzianpkg"), &path)?;
-        let answer = fleet.admin.run(&["release", "publish", &path.to_string_lossy()])?;
-        ensure!(answer.code != 0 && answer.stderr.contains("FLT-0411"), "{}{}", answer.stdout, answer.stderr);
-        Ok("FLT-0411: the package is not whole".into())
+        let desk = fleet.controller.desk().to_string_lossy();
+        let answer = fleet.admin.run(&["release", "sign", &desk, &path.to_string_lossy()])?;
+        ensure!(answer.code != 0 && answer.stderr.contains("is not good"), "{}{}", answer.stdout, answer.stderr);
+        Ok("refused: the package is not good".into())
     });
     script.must("Roll out 4.12.0: canary fails, goes back, rollout halts", || {
         let id = create(fleet, "4.12.0")?;
