@@ -73,7 +73,7 @@ pub(crate) fn build_programs(profile: Profile) -> Result<PathBuf> {
 }
 
 /// Where cargo builds.
-fn target_folder() -> Result<PathBuf> {
+pub(crate) fn target_folder() -> Result<PathBuf> {
     let metadata = metadata(&["--no-deps"])?;
     let folder = metadata.get("target_directory").and_then(Value::as_str);
     folder.map(PathBuf::from).context("cargo metadata names no target_directory")

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::cargo::check;
+use crate::cargo::{check, target_folder};
 
 /// A system package of Debian 12 and what tells that it is there on a system without dpkg.
 struct Need {
@@ -24,7 +24,7 @@ enum Probe {
     Header(&'static str),
 }
 
-const NEEDS: [Need; 10] = [
+const NEEDS: [Need; 11] = [
     Need { package: "gcc", reason: "links, and compiles aws-lc, SQLite and zstd", probe: Probe::Program("cc") },
     Need {
         package: "libc6-dev",
@@ -43,13 +43,45 @@ const NEEDS: [Need; 10] = [
         probe: Probe::Program("curl"),
     },
     Need { package: "python3", reason: "tests compare canonical JSON with it", probe: Probe::Program("python3") },
+    Need {
+        package: "python3-venv",
+        reason: "tests have python-tuf read signed releases, in an environment of its own",
+        probe: Probe::Program("python3"),
+    },
 ];
+
+/// Python packages that tests need, of one version each: the reference implementation of TUF.
+const PYTHON_NEEDS: [&str; 2] = ["tuf==6.0.0", "securesystemslib[crypto]==1.6.0"];
 
 /// Time that apt waits for another one, in seconds: a fresh machine often updates itself just then.
 const LOCK_TIMEOUT: &str = "DPkg::Lock::Timeout=300";
 
 /// Installs what is missing; does nothing and says nothing if nothing is.
 pub(crate) fn run() -> Result<()> {
+    system()?;
+    python()
+}
+
+/// Python packages, in the target folder: nothing of the system's Python is touched.
+fn python() -> Result<()> {
+    let folder = target_folder()?.join("python");
+    let python = folder.join("bin/python");
+    let mut import = Command::new(&python);
+    import.args(["-c", "import tuf.ngclient, cryptography"]).stdout(Stdio::null()).stderr(Stdio::null());
+    if import.status().is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    eprintln!("Installing python-tuf in {}.", folder.display());
+    check(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
+    check(
+        Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(PYTHON_NEEDS),
+    )
+}
+
+/// System packages.
+fn system() -> Result<()> {
     let missing = missing()?;
     if missing.is_empty() {
         return Ok(());

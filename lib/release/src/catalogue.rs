@@ -83,6 +83,12 @@ pub(crate) fn entries(targets: &Signed<Targets>) -> Result<Vec<Entry>, Refusal> 
     Ok(entries)
 }
 
+/// What a list of releases says, whoever signed it: to be looked at, never to be acted on.
+pub fn inspect_list(bytes: &[u8]) -> Result<Vec<Entry>, Refusal> {
+    let list = serde_json::from_slice(bytes).map_err(|_| Refusal::Unreadable(Role::Targets))?;
+    entries(&list)
+}
+
 /// The expiry of a role as root's own, which every reader has.
 pub(crate) fn root_expiry(root: &Signed<Root>) -> Expiry {
     Expiry { role: Role::of_kind(RoleType::Root), version: root.signed.version.get(), at: root.signed.expires }

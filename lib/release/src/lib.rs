@@ -20,7 +20,7 @@ mod terms;
 mod trust;
 
 pub use admit::{Admitted, Floors, NotAdmitted, Situation, admit};
-pub use catalogue::{Catalogue, Entry, Expiry};
+pub use catalogue::{Catalogue, Entry, Expiry, inspect_list};
 pub use desk::{Addition, Desk, DeskError, Founding, Lifetimes, Party, Progress, RootChange, Unsigned};
 pub use key::{KeyError, PublicKey, SigningKey};
 pub use names::Role;

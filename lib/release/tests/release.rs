@@ -7,3 +7,5 @@ mod attacks;
 mod desk;
 #[path = "release/ground.rs"]
 mod ground;
+#[path = "release/interop.rs"]
+mod interop;

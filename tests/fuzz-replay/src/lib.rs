@@ -13,6 +13,7 @@ mod attest;
 mod fixed;
 mod package;
 mod procedures;
+mod release;
 mod scratch;
 mod seal;
 mod wire;
@@ -58,6 +59,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "package_manifest", run: package::manifest },
     Target { name: "procedure_records", run: procedures::records },
     Target { name: "proto_messages", run: wire::messages },
+    Target { name: "release_list", run: release::list },
     Target { name: "revocation", run: package::revocation },
     Target { name: "seal_json", run: seal::json },
     Target { name: "seal_secret", run: seal::secret },

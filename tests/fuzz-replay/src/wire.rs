@@ -28,9 +28,9 @@ every_message! {
     Label ListAuditRequest ListAuditResponse ListEnrolmentsRequest ListEnrolmentsResponse ListEscalationsRequest
     ListEscalationsResponse ListExportsRequest ListExportsResponse ListHostsRequest ListHostsResponse
     ListPoliciesRequest ListPoliciesResponse ListReleasesRequest ListReleasesResponse ListRolloutsRequest
-    ListRolloutsResponse ListTokensRequest ListTokensResponse ObserveRequest ObserveResponse ObservedPcr ObservedValue
+    ListRolloutsResponse ListTokensRequest ListTokensResponse MetadataFile MetadataRequest ObserveRequest ObserveResponse ObservedPcr ObservedValue
     PcrState PcrValue PendingEnrolment Ping PingReply PingRequest Policy PolicyActionRequest PolicyDetail PolicyRef Pong
-    ProposePolicyRequest PublishRequest PutBlobHeader PutBlobRequest PutBlobResponse Release RenewRequest RenewResponse
+    ProposePolicyRequest PublishRequest PublishResponse PutBlobHeader PutBlobRequest PutBlobResponse Release ReleaseWave RenewRequest RenewResponse
     ResolveEscalationRequest RetirePolicyRequest RevokeTokenRequest RevokeTokenResponse Rollout RolloutActionRequest
     RunTaskRequest ShowHealthRequest ShowHealthResponse ShowHostRequest ShowRolloutRequest StagePolicyRequest
     StatBlobRequest StatBlobResponse Target Task TaskOffer TaskResult TaskStatusRequest TasksResponse Token UpdateReport

@@ -108,22 +108,29 @@ impl Ground {
     }
 
     pub(crate) fn rotate(&self, changes: &[RootChange]) {
-        let desk = self.desk();
-        desk.change_root(changes, Timestamp::now()).unwrap();
-        assert_eq!(desk.sign(&self.keys(), false, Timestamp::now()).unwrap().unsigned, None);
+        self.rotate_with(changes, Vec::new());
     }
 
-    /// New keys for these roles; the old ones are gone.
+    fn rotate_with(&self, changes: &[RootChange], leaving: Vec<SigningKey>) {
+        let desk = self.desk();
+        desk.change_root(changes, Timestamp::now()).unwrap();
+        let keys: Vec<SigningKey> = self.keys().into_iter().chain(leaving).collect();
+        assert_eq!(desk.sign(&keys, false, Timestamp::now()).unwrap().unsigned, None);
+    }
+
+    /// New keys for these roles. The old ones sign the change, as far as it needs them, and are gone.
     pub(crate) fn replace_keys(&self, roles: &[Role]) {
-        let changes: Vec<RootChange> = roles
-            .iter()
-            .map(|role| {
-                let remove = self.keys_of(*role).iter().map(|key| key.public().unwrap().id()).collect();
-                std::fs::remove_dir_all(self.key_folder(*role)).unwrap();
-                RootChange { role: *role, add: vec![self.new_key(*role).public().unwrap()], remove, threshold: None }
-            })
-            .collect();
-        self.rotate(&changes);
+        let mut leaving = Vec::new();
+        let mut changes = Vec::new();
+        for role in roles {
+            let old = self.keys_of(*role);
+            let remove = old.iter().map(|key| key.public().unwrap().id()).collect();
+            std::fs::remove_dir_all(self.key_folder(*role)).unwrap();
+            let add = vec![self.new_key(*role).public().unwrap()];
+            changes.push(RootChange { role: *role, add, remove, threshold: None });
+            leaving.extend(old);
+        }
+        self.rotate_with(&changes, leaving);
     }
 
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
@@ -137,8 +144,7 @@ impl Ground {
 
     /// The trust of the host; the same each time.
     pub(crate) fn trust(&self) -> Trust {
-        let root = self.desk_folder().join("metadata/1.root.json");
-        Trust::open(&root, &self.folder.path().join("trust.json")).unwrap()
+        Trust::open(&self.first_root(), &self.folder.path().join("trust.json")).unwrap()
     }
 
     pub(crate) fn keys_of(&self, role: Role) -> Vec<SigningKey> {
@@ -203,7 +209,12 @@ impl Ground {
         self.folder.path().join("keys").join(role.name())
     }
 
-    fn desk_folder(&self) -> PathBuf {
+    /// The root that trust starts from.
+    pub(crate) fn first_root(&self) -> PathBuf {
+        self.desk_folder().join("metadata/1.root.json")
+    }
+
+    pub(crate) fn desk_folder(&self) -> PathBuf {
         self.folder.path().join("desk")
     }
 }
