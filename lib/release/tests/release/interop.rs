@@ -14,7 +14,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/release/ngclien
 fn python() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     let found = program.ancestors().map(|folder| folder.join("python/bin/python")).find(|path| path.is_file());
-    found.expect("python-tuf is not installed: run `cargo xtask setup`")
+    found.unwrap_or_else(|| panic!("python-tuf is not installed: run `cargo xtask setup`"))
 }
 
 /// What the client prints, and whether it believed the folder.
@@ -58,8 +58,8 @@ fn python_tuf_refuses_what_was_tampered_with() {
         std::fs::write(path, altered).unwrap();
         let state = tempfile::tempdir().unwrap();
         let (believed, found) = client(&ground, &folder, state.path());
-        let last = found.lines().last().unwrap_or_default();
-        assert!(!believed && error.contains(last), "{}: {found}", path.display());
+        let refusal = found.lines().last().unwrap_or_default();
+        assert!(!believed && error.contains(refusal), "{}: {found}", path.display());
         std::fs::write(path, whole).unwrap();
     }
     let state = tempfile::tempdir().unwrap();
