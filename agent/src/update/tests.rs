@@ -2,6 +2,7 @@
 //! removes it, `health` looks whether it says so.
 
 mod signed;
+mod sweep;
 
 use std::fs;
 use std::future::Future;
@@ -55,6 +56,7 @@ impl Ground {
              [export]\nkey_file = \"secrets/key\"\nkey_id = \"audit-1\"\n[package]\nkey_file = \"secrets/key\"\n\
              [update]\nhealth_polls = 2\nhealth_interval_ms = 1\n"
         );
+        fs::write(folder.path().join("agent.toml"), &text).unwrap();
         let settings = Settings::parse(&text, "agent.toml").unwrap();
         Self { folder, settings }
     }
@@ -312,35 +314,6 @@ async fn staying_cancels_a_download_that_stalls() {
     assert_eq!((report.phase, report.running), (UpdatePhase::Committed, None));
 }
 
-/// Where the agent dies.
-#[derive(Debug, Clone, Copy)]
-enum Death {
-    /// Once the state is on disk, before its effect.
-    BeforeEffect,
-    /// Once the effect has happened, before anybody wrote that down.
-    AfterEffect,
-}
-
-/// Runs an update that dies at the given turn, and then to its end in a new life. False once it ended before that turn.
-async fn dies_at(ground: &Ground, release: &ReleaseRef, turn: usize, death: Death) -> bool {
-    let (mut updater, handle) = ground.open().await;
-    updater.begin().await;
-    let (wanted, _) = tokio::join!(handle.want(install(2, release)), updater.turn());
-    wanted.unwrap();
-    for _ in 0..turn {
-        if updater.work.is_none() {
-            return false;
-        }
-        updater.turn().await;
-    }
-    if let (Death::AfterEffect, Some((_, work))) = (death, &mut updater.work) {
-        work.await;
-    }
-    drop((updater, handle));
-    finish(ground).await;
-    true
-}
-
 /// A new life, to its rest.
 async fn finish(ground: &Ground) {
     let (updater, handle) = ground.open().await;
@@ -362,38 +335,6 @@ async fn host_with_old_release() -> Ground {
     );
     wanted.unwrap();
     ground
-}
-
-#[tokio::test]
-async fn an_agent_that_dies_around_any_step_still_brings_the_update_to_its_end() {
-    for death in [Death::BeforeEffect, Death::AfterEffect] {
-        for turn in 0.. {
-            let ground = host_with_old_release().await;
-            if !dies_at(&ground, &ground.good("2.0"), turn, death).await {
-                assert!(turn > 8, "the update has more steps than {turn}");
-                break;
-            }
-            assert_eq!(ground.runs(), Some("healthy 2.0".to_owned()), "died at turn {turn}, {death:?}");
-        }
-    }
-}
-
-#[tokio::test]
-async fn an_agent_that_dies_around_any_step_of_a_rollback_still_ends_with_the_old_release() {
-    for death in [Death::BeforeEffect, Death::AfterEffect] {
-        for turn in 0.. {
-            let ground = host_with_old_release().await;
-            let without_bot = ground.publish("2.0", None, KEY);
-            if !dies_at(&ground, &without_bot, turn, death).await {
-                assert!(turn > 9, "the rollback has more steps than {turn}");
-                break;
-            }
-            assert_eq!(ground.runs(), Some("healthy 1.0".to_owned()), "died at turn {turn}, {death:?}");
-            let state = super::Journal::peek(&ground.settings.state_dir).unwrap().unwrap();
-            assert_eq!(state.phase().public(), UpdatePhase::RolledBack);
-            assert!(state.denied().contains_key(&without_bot.digest));
-        }
-    }
 }
 
 #[tokio::test]
