@@ -219,7 +219,7 @@ async fn live(life: &Life) {
 
 fn points(count: usize, what: &str) {
     assert!(count >= 40, "{what}: the sweep found only {count} points");
-    println!("sweep: {what}: {count} points tried");
+    eprintln!("sweep: {what}: {count} points tried");
 }
 
 #[tokio::test]
