@@ -5,6 +5,8 @@
 
 mod cargo;
 mod ci;
+#[cfg(test)]
+mod documents;
 mod layers;
 mod run;
 mod setup;
