@@ -7,6 +7,7 @@ mod driver;
 mod effects;
 mod journal;
 mod offline;
+mod preflight;
 mod slots;
 mod stage;
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! Performs the engine's effects on the host. Each may be interrupted anywhere and performed again.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use flota_daemon::error_chain::chain;
-use flota_engine::{BotBefore, Cause, Effect, Event};
+use flota_engine::{Cause, Effect, Event};
 use flota_model::release::ReleaseRef;
 use flota_model::{Digest, RolloutId};
 use flota_procedures::health::{CheckResult, Status};
@@ -14,19 +13,14 @@ use tokio::sync::Mutex;
 use super::bot::{Bot, BotError};
 use super::slots::Slots;
 use super::transfer::Transfer;
-use super::{stage, verify};
+use super::{preflight, stage, verify};
 use crate::procedures::{self, Environment, ExportFile, present};
-use crate::settings::{ExchangeCheck, Settings, SickStart};
+use crate::settings::{ExchangeCheck, Settings};
 
 /// First pause before a transfer is tried again; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest such pause. [`flota_engine::MAX_TRANSFER_ATTEMPTS`] of them outlast an hour.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// Free space that an update needs, in sizes of the package: the package, what it unpacks to, and as much again.
-const SPACE_FACTOR: u64 = 4;
-/// Free space that must be left to the bot and its logs, in bytes.
-const SPACE_RESERVE: u64 = 64 << 20;
-
 /// A security export that was made before an update and is safe at the controller as a blob.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExportMade {
@@ -52,7 +46,7 @@ pub(super) struct Host {
     pub(super) environment: Environment,
     pub(super) transfer: Arc<dyn Transfer>,
     pub(super) slots: Slots,
-    bot: Bot,
+    pub(super) bot: Bot,
     /// The export of this update, so that trying its upload again does not write another.
     taken: Mutex<Option<(Digest, ExportFile)>>,
     /// Held by work on the disk, which goes on after its future was dropped; whatever comes next waits for it.
@@ -81,7 +75,7 @@ impl Host {
                     Err((why, cause)) => Event::VerifyFailed { why, cause },
                 }
             }
-            Effect::Preflight { release, bot } => match self.preflight(release, *bot).await {
+            Effect::Preflight { release, bot } => match preflight::preflight(self, release, *bot).await {
                 Ok(()) => Event::PreflightPassed,
                 Err(why) => Event::PreflightFailed { why },
             },
@@ -133,23 +127,6 @@ impl Host {
             tracing::warn!(error, "what no update needs any more could not be removed");
         }
         *self.taken.lock().await = None;
-    }
-
-    async fn preflight(&self, release: &ReleaseRef, bot: BotBefore) -> Result<(), String> {
-        let (slots, root, size) = (self.slots.clone(), self.settings.root.clone(), release.size);
-        let current = self
-            .on_disk(move || {
-                space_for(&root, size)?;
-                slots.current().map_err(|error| chain(&error))
-            })
-            .await?;
-        let update = &self.settings.update;
-        if current.is_none() || bot == BotBefore::Held || update.sick_start == SickStart::Allowed {
-            return Ok(());
-        }
-        let healthy = self.bot.health().await;
-        healthy.map_err(|error| format!("the bot is not healthy before its update: {}", chain(&error)))?;
-        self.exchange(update.exchange_check).await.map_err(|why| format!("before the update, {why}"))
     }
 
     async fn download(&self, release: &ReleaseRef, attempt: u32) -> Result<(), (String, Cause)> {
@@ -242,7 +219,7 @@ impl Host {
         }
     }
 
-    async fn exchange(&self, check: ExchangeCheck) -> Result<(), String> {
+    pub(super) async fn exchange(&self, check: ExchangeCheck) -> Result<(), String> {
         if check == ExchangeCheck::Skipped || self.settings.health.is_none() {
             return Ok(());
         }
@@ -259,7 +236,7 @@ impl Host {
     }
 
     /// Runs what blocks, after whatever still runs from before.
-    async fn on_disk<T, F>(&self, work: F) -> Result<T, String>
+    pub(super) async fn on_disk<T, F>(&self, work: F) -> Result<T, String>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<T, String> + Send + 'static,
@@ -280,18 +257,6 @@ fn pause_before(attempt: u32) -> Duration {
         // Beyond 2^16 the longest pause is reached long since.
         more => FIRST_PAUSE.saturating_mul(1 << (more - 2).min(16)).min(LONGEST_PAUSE),
     }
-}
-
-fn space_for(root: &Path, size: u64) -> Result<(), String> {
-    let volume =
-        rustix::fs::statvfs(root).map_err(|errno| format!("asking for free space on {}: {errno}", root.display()))?;
-    let free = volume.f_bavail.saturating_mul(volume.f_frsize);
-    let needed = size.saturating_mul(SPACE_FACTOR).saturating_add(SPACE_RESERVE);
-    if free >= needed {
-        return Ok(());
-    }
-    let root: PathBuf = root.to_owned();
-    Err(format!("not enough free space on {}: {} MiB needed, {} MiB free", root.display(), needed >> 20, free >> 20))
 }
 
 fn made(file: &ExportFile, rollout: Option<RolloutId>) -> ExportMade {
@@ -315,12 +280,5 @@ mod tests {
     fn pauses_grow_to_a_minute() {
         let pauses: Vec<_> = [1, 2, 3, 4, 9, 100, u32::MAX].map(pause_before).iter().map(Duration::as_millis).collect();
         assert_eq!(pauses, [0, 500, 1000, 2000, 60_000, 60_000, 60_000]);
-    }
-
-    #[test]
-    fn space_is_asked_of_the_volume() {
-        assert_eq!(space_for(Path::new("/"), 0), Ok(()));
-        let why = space_for(Path::new("/"), u64::MAX).unwrap_err();
-        assert!(why.starts_with("not enough free space on /"), "{why}");
     }
 }
