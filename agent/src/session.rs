@@ -67,7 +67,7 @@ pub async fn run(settings: Settings, environment: Environment) -> Result<(), Run
     let key = HostKey::open(&settings).await?;
     let boot_log = boot_log(&settings).await;
     let lifecycle = Lifecycle::new();
-    let transfer = Arc::new(ControllerTransfer::default());
+    let transfer = Arc::new(ControllerTransfer::new(settings.update.rate));
     let updater = Updater::spawn(
         Arc::clone(&settings),
         environment.clone(),
@@ -106,9 +106,10 @@ async fn boot_log(settings: &Settings) -> Option<Arc<BootLog>> {
 async fn keep_connected(mut agent: Agent) {
     let (mut pause, mut reentry) = (FIRST_PAUSE, Reentry::new());
     loop {
-        let began = Instant::now();
+        let (began, received) = (Instant::now(), agent.workshop.transfer.received());
         let (end, reception) = agent.session().await;
-        if began.elapsed() >= GOOD_SESSION {
+        // A link that is cut again and again must not keep an update away, as long as each session brings some of it.
+        if began.elapsed() >= GOOD_SESSION || agent.workshop.transfer.received() > received {
             pause = FIRST_PAUSE;
         }
         tracing::warn!(error = chain(&end), pause_ms = pause.as_millis(), "no session with the controller");

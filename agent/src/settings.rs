@@ -9,7 +9,7 @@ mod reader;
 mod tests;
 mod values;
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -176,6 +176,8 @@ pub struct UpdateSettings {
     pub exchange_check: ExchangeCheck,
     /// Whether an update may start while the bot is unhealthy.
     pub sick_start: SickStart,
+    /// Bytes a second that a package may take of the network; none: as fast as it goes.
+    pub rate: Option<NonZeroU64>,
 }
 
 /// Whether probation includes the exchange health check.

@@ -1,5 +1,7 @@
 //! Blobs in a folder, named by their SHA-256. A blob is visible only when it is whole and its digest was verified.
 
+mod chunked;
+
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

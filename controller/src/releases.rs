@@ -131,7 +131,13 @@ async fn enter(core: &Core, actor: &str, entry: &Entry) -> Result<Release, Fault
         return Err(Fault::new(Code::NotFound, sentence).fix("flota release publish DIR uploads it"));
     }
     let (path, now) = (core.blobs.path(digest), core.now());
-    let work = tokio::task::spawn_blocking(move || inspect(&path, now.as_micros()));
+    let (blobs, blob) = (core.blobs.clone(), *digest);
+    let work = tokio::task::spawn_blocking(move || {
+        let found = inspect(&path, now.as_micros())?;
+        // Cut now, so that the first host does not wait for it.
+        blobs.index(&blob)?;
+        Ok::<_, Fault>(found)
+    });
     let found = work.await.map_err(|error| Fault::new(Code::Bug, "the check ended early").because(error))??;
     if found != terms.version {
         let sentence = format!("the package of release {} says that it is {found}", terms.version);

@@ -130,6 +130,13 @@ impl BotHost {
         std::fs::write(&self.config, changed).context("writing agent.toml")
     }
 
+    /// Has the agent connect somewhere else than to this endpoint.
+    pub fn redirect(&self, from: &str, to: &str) -> anyhow::Result<()> {
+        let text = std::fs::read_to_string(&self.config)?;
+        ensure!(text.contains(from), "the settings do not name {from}");
+        std::fs::write(&self.config, text.replace(from, to)).context("writing agent.toml")
+    }
+
     /// Ends the agent in order and starts it again.
     pub fn restart_agent(&mut self) -> anyhow::Result<()> {
         if let Some(mut agent) = self.agent.take() {

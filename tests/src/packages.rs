@@ -33,11 +33,20 @@ impl Packages {
 
     /// A package of the stand-in bot that behaves as told, with `ballast` more bytes.
     pub fn bot(&self, version: &str, behaviour: &str, ballast: usize) -> anyhow::Result<Package> {
+        self.build(version, behaviour, &pattern(version, ballast), "dudzianpkg")
+    }
+
+    /// An uncompressed package of a healthy stand-in bot with this model.
+    pub fn with_model(&self, version: &str, model: &[u8]) -> anyhow::Result<Package> {
+        self.build(version, "healthy", model, "tar")
+    }
+
+    fn build(&self, version: &str, behaviour: &str, model: &[u8], kind: &str) -> anyhow::Result<Package> {
         let folder = self.dir.join(format!("{version}.d"));
         std::fs::create_dir_all(folder.join("models"))?;
         std::fs::write(folder.join("bot.json"), json!({ "version": version, "behaviour": behaviour }).to_string())?;
-        std::fs::write(folder.join("models/weights.bin"), pattern(version, ballast))?;
-        let path = self.dir.join(format!("bot-{version}.dudzianpkg"));
+        std::fs::write(folder.join("models/weights.bin"), model)?;
+        let path = self.dir.join(format!("bot-{version}.{kind}"));
         let key = Secret::decode(&self.key, "the package key")?;
         PackageBuilder::new("bot", version, "linux-x86_64", "stand-in")
             .key_id("release-1")

@@ -1,8 +1,12 @@
 //! Packages come and exports go over the session's connection.
 
+mod fetch;
+
 use std::error::Error;
 use std::io::SeekFrom;
-use std::path::Path;
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -14,8 +18,8 @@ use flota_proto::v1::put_blob_request::Part;
 use flota_proto::v1::releases_client::ReleasesClient;
 use flota_proto::{CHUNK_BYTES, v1};
 use flota_release::{MetadataSource, SourceError};
-use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use tokio::fs::File;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
@@ -28,12 +32,26 @@ use crate::update::{BoxFuture, ExportMade, Transfer, TransferError};
 const READ_AHEAD: usize = 4;
 
 /// Transfers over whatever connection there is at the moment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ControllerTransfer {
     channel: Mutex<Option<Channel>>,
+    /// Bytes a second that packages may take of the network; none: as fast as it goes.
+    rate: Option<NonZeroU64>,
+    /// Bytes of packages that came, ever.
+    received: AtomicU64,
 }
 
 impl ControllerTransfer {
+    /// There is no connection yet.
+    pub(super) fn new(rate: Option<NonZeroU64>) -> Self {
+        Self { channel: Mutex::new(None), rate, received: AtomicU64::new(0) }
+    }
+
+    /// Bytes of packages that came so far. While they grow, the way to the controller is good for something.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
     /// There is a connection, or there is none any more.
     pub(super) fn set(&self, channel: Option<Channel>) {
         // Assigning an option cannot leave it half-done.
@@ -51,8 +69,16 @@ impl ControllerTransfer {
 }
 
 impl Transfer for ControllerTransfer {
-    fn fetch<'a>(&'a self, release: &'a ReleaseRef, into: &'a Path) -> BoxFuture<'a, Result<(), TransferError>> {
-        Box::pin(async move { fetch(self.client()?, release, into).await })
+    fn fetch<'a>(
+        &'a self,
+        release: &'a ReleaseRef,
+        into: &'a Path,
+        seeds: &'a [PathBuf],
+    ) -> BoxFuture<'a, Result<(), TransferError>> {
+        Box::pin(async move {
+            let way = fetch::Way { client: self.client()?, rate: self.rate, received: &self.received };
+            fetch::fetch(way, release, into, seeds).await
+        })
     }
 
     fn upload<'a>(&'a self, file: &'a Path, digest: Digest, size: u64) -> BoxFuture<'a, Result<(), TransferError>> {
@@ -103,34 +129,6 @@ impl From<&ExportMade> for v1::ExportResult {
             rollout: rollout.map(|rollout| rollout.to_string()).unwrap_or_default(),
         }
     }
-}
-
-async fn fetch(mut client: BlobsClient<Channel>, release: &ReleaseRef, into: &Path) -> Result<(), TransferError> {
-    let local = |error| TransferError::transient(format!("writing {}", into.display()), error);
-    let mut file = OpenOptions::new().append(true).create(true).open(into).await.map_err(local)?;
-    let mut offset = file.metadata().await.map_err(local)?.len();
-    if offset > release.size {
-        // More than there can be: what is here is something else.
-        file.set_len(0).await.map_err(local)?;
-        offset = 0;
-    }
-    let request = v1::GetBlobRequest { digest: release.digest.to_string(), offset };
-    let mut chunks = client.get(request).await.map_err(|status| remote(&status, "fetching the package"))?.into_inner();
-    while let Some(chunk) = chunks.message().await.map_err(|status| remote(&status, "fetching the package"))? {
-        offset = offset.saturating_add(u64::try_from(chunk.data.len()).unwrap_or(u64::MAX));
-        if offset > release.size {
-            return Err(TransferError::permanent(
-                "fetching the package",
-                "the controller sends more than it announced",
-            ));
-        }
-        file.write_all(&chunk.data).await.map_err(local)?;
-    }
-    file.flush().await.map_err(local)?;
-    if offset < release.size {
-        return Err(TransferError::transient("fetching the package", "the stream ended early"));
-    }
-    Ok(())
 }
 
 async fn upload(mut client: BlobsClient<Channel>, path: &Path, digest: Digest, size: u64) -> Result<(), TransferError> {

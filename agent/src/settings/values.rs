@@ -1,6 +1,6 @@
 //! What a value of `agent.toml` may be. A refusal says what it should have been, and never what it was.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -130,6 +130,12 @@ pub(super) fn milliseconds(value: &DeValue<'_>) -> Result<Duration, &'static str
 pub(super) fn polls(value: &DeValue<'_>) -> Result<NonZeroU32, &'static str> {
     let number = whole_number(value).filter(|number| *number <= 1000).and_then(|number| u32::try_from(number).ok());
     number.and_then(NonZeroU32::new).ok_or("must be a whole number, 1 to 1000")
+}
+
+/// KiB a second, as bytes a second. A thousandth of that would be no update but a trickle.
+pub(super) fn rate(value: &DeValue<'_>) -> Result<NonZeroU64, &'static str> {
+    let number = whole_number(value).filter(|number| (16..=16 << 20).contains(number));
+    number.and_then(|kib| NonZeroU64::new(kib << 10)).ok_or("must be a whole number of KiB a second, 16 to 16777216")
 }
 
 pub(super) fn exchange_check(value: &DeValue<'_>) -> Result<ExchangeCheck, &'static str> {

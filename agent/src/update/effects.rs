@@ -1,6 +1,7 @@
 //! Performs the engine's effects on the host. Each may be interrupted anywhere and performed again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use flota_daemon::error_chain::chain;
@@ -49,6 +50,8 @@ pub(super) struct Host {
     pub(super) bot: Bot,
     /// The export of this update, so that trying its upload again does not write another.
     taken: Mutex<Option<(Digest, ExportFile)>>,
+    /// Attempts to fetch a package, one after the other, that brought nothing.
+    stalls: AtomicU32,
     /// Held by work on the disk, which goes on after its future was dropped; whatever comes next waits for it.
     pub(super) disk: Arc<Mutex<()>>,
 }
@@ -62,7 +65,7 @@ impl Host {
     ) -> Self {
         let bot = Bot::new(&settings.bot, &settings.root, &settings.state_dir);
         let (taken, disk) = (Mutex::new(None), Arc::new(Mutex::new(())));
-        Self { settings, environment, transfer, slots, bot, taken, disk }
+        Self { settings, environment, transfer, slots, bot, taken, stalls: AtomicU32::new(0), disk }
     }
 
     /// Performs work and says what came of it. What has no outcome is [`Self::sweep`]'s or the driver's.
@@ -130,15 +133,24 @@ impl Host {
     }
 
     async fn download(&self, release: &ReleaseRef, attempt: u32) -> Result<(), (String, Cause)> {
-        tokio::time::sleep(pause_before(attempt)).await;
+        let stalls = self.stalls.load(Ordering::Relaxed);
+        tokio::time::sleep(pause_before(attempt.min(stalls.saturating_add(2)))).await;
         let permanent = |why| (why, Cause::Permanent);
         let parcel = stage::Parcel::of(&self.settings, release);
+        let begun_with = parcel.received();
         let (slots, begun, digest) = (self.slots.clone(), parcel.clone(), release.digest);
-        let is_here = self.on_disk(move || Ok(slots.contains(digest) || begun.prepare()?)).await.map_err(permanent)?;
+        let look = move || {
+            let is_here = slots.contains(digest) || begun.prepare()?;
+            Ok((is_here, slots.folders().map_err(|error| chain(&error))?))
+        };
+        let (is_here, seeds) = self.on_disk(look).await.map_err(permanent)?;
         if is_here {
             return Ok(());
         }
-        let fetched = self.transfer.fetch(release, parcel.partial()).await;
+        let fetched = self.transfer.fetch(release, parcel.partial(), &seeds).await;
+        // Pauses grow while nothing comes, not while a bad link brings some of it each time.
+        let stalls = if parcel.received() > begun_with { 0 } else { stalls.saturating_add(1) };
+        self.stalls.store(stalls, Ordering::Relaxed);
         fetched.map_err(|error| (chain(&error), error.cause()))?;
         // Damage on the way is mended by fetching again; the damaged file is gone by then.
         self.on_disk(move || parcel.complete()).await.map_err(|why| (why, Cause::Transient))

@@ -83,7 +83,12 @@ fn outcome(event: Event) -> Result<(), String> {
 struct OneFile(Option<PathBuf>);
 
 impl Transfer for OneFile {
-    fn fetch<'a>(&'a self, release: &'a ReleaseRef, into: &'a Path) -> BoxFuture<'a, Result<(), TransferError>> {
+    fn fetch<'a>(
+        &'a self,
+        release: &'a ReleaseRef,
+        into: &'a Path,
+        _: &'a [PathBuf],
+    ) -> BoxFuture<'a, Result<(), TransferError>> {
         Box::pin(async move {
             let Some(from) = &self.0 else {
                 let what = format!("release {} is not on this host: name its package", release.digest.short());

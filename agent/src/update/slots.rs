@@ -145,6 +145,19 @@ impl Slots {
         remove(&self.root.join(format!("{TEMPORARY}{CURRENT}")))
     }
 
+    /// The folders of all releases here.
+    pub(super) fn folders(&self) -> Result<Vec<PathBuf>, SlotError> {
+        let releases = self.releases();
+        let mut folders = Vec::new();
+        for entry in fs::read_dir(&releases).map_err(at("listing", &releases))? {
+            let entry = entry.map_err(at("listing", &releases))?;
+            if entry.file_name().to_str().is_some_and(|name| name.parse::<Digest>().is_ok()) {
+                folders.push(entry.path());
+            }
+        }
+        Ok(folders)
+    }
+
     fn releases(&self) -> PathBuf {
         self.root.join(RELEASES)
     }

@@ -64,6 +64,11 @@ impl Parcel {
         &self.partial
     }
 
+    /// Bytes that have arrived so far.
+    pub(super) fn received(&self) -> u64 {
+        fs::metadata(&self.partial).map_or(0, |metadata| metadata.len())
+    }
+
     /// Makes room, and says whether the package is here already.
     pub(super) fn prepare(&self) -> Result<bool, String> {
         if self.whole.is_file() {

@@ -284,7 +284,12 @@ async fn a_sick_bot_is_not_updated_unless_that_is_allowed() {
 struct Stalled(Arc<dyn MetadataSource>);
 
 impl Transfer for Stalled {
-    fn fetch<'a>(&'a self, _: &'a ReleaseRef, _: &'a Path) -> BoxFuture<'a, Result<(), TransferError>> {
+    fn fetch<'a>(
+        &'a self,
+        _: &'a ReleaseRef,
+        _: &'a Path,
+        _: &'a [PathBuf],
+    ) -> BoxFuture<'a, Result<(), TransferError>> {
         Box::pin(std::future::pending())
     }
 

@@ -21,9 +21,15 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///
 /// Every future may be dropped at any await, and is then begun again later: keep what was fetched so far.
 pub trait Transfer: Send + Sync {
-    /// Brings the package to `into`, resuming from what is there. The updater verifies size and digest afterwards; an
-    /// implementation need not, but must not write more than `release.size` bytes.
-    fn fetch<'a>(&'a self, release: &'a ReleaseRef, into: &'a Path) -> BoxFuture<'a, Result<(), TransferError>>;
+    /// Brings the package to `into`, resuming from what is there; what lies below the folders `seeds` need not be fetched.
+    /// The updater verifies size and digest afterwards; an implementation need not, but must not write more than
+    /// `release.size` bytes.
+    fn fetch<'a>(
+        &'a self,
+        release: &'a ReleaseRef,
+        into: &'a Path,
+        seeds: &'a [PathBuf],
+    ) -> BoxFuture<'a, Result<(), TransferError>>;
 
     /// Takes a security export away and returns once it is safe there.
     fn upload<'a>(&'a self, file: &'a Path, digest: Digest, size: u64) -> BoxFuture<'a, Result<(), TransferError>>;
@@ -94,7 +100,12 @@ impl FolderTransfer {
 }
 
 impl Transfer for FolderTransfer {
-    fn fetch<'a>(&'a self, release: &'a ReleaseRef, into: &'a Path) -> BoxFuture<'a, Result<(), TransferError>> {
+    fn fetch<'a>(
+        &'a self,
+        release: &'a ReleaseRef,
+        into: &'a Path,
+        _: &'a [PathBuf],
+    ) -> BoxFuture<'a, Result<(), TransferError>> {
         let from = self.packages.join(release.digest.to_string());
         Box::pin(async move { copy(&from, into).await })
     }

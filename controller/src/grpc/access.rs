@@ -51,6 +51,7 @@ pub fn admits(path: &str) -> Option<Admit> {
     let admit = match (service, method) {
         ("AgentSession", "Connect" | "Archive") => Admit::Hosts,
         ("Blobs", "Get" | "Stat" | "Put") => Admit::HostsAnd(RUNNERS),
+        ("Blobs", "Index" | "Pieces") => Admit::Hosts,
         ("Hosts", "List" | "Show") | ("Exports" | "Audit" | "Releases", "List") => Admit::Operators(EVERYONE),
         ("Hosts", "Ping") => Admit::Operators(RUNNERS),
         ("Tokens", "List") => Admit::Operators(RUNNERS),

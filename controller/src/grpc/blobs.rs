@@ -1,9 +1,11 @@
 //! Blobs over the wire. Hosts may fetch published releases and nothing else, and may send exports.
 
 use std::io::Read;
+use std::os::unix::fs::FileExt as _;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use flota_chunks::MAX_CHUNK_BYTES;
 use flota_model::Digest;
 use flota_proto::v1;
 use flota_proto::v1::blobs_server::Blobs;
@@ -17,6 +19,8 @@ use crate::blobs::{BlobError, MAX_BLOB_BYTES, Presence};
 use crate::core::Core;
 use crate::fault::{Code, Fault};
 
+/// Ranges of one request: a few megabytes.
+const MAX_RANGES: usize = 256;
 /// Largest export a host may send, in bytes; an audit log of years fits.
 const MAX_EXPORT_BYTES: u64 = 1024 * 1024 * 1024;
 
@@ -28,21 +32,43 @@ type Chunks = Pin<Box<dyn Stream<Item = Result<v1::BlobChunk, Status>> + Send>>;
 #[tonic::async_trait]
 impl Blobs for BlobsService {
     type GetStream = Chunks;
+    type IndexStream = Chunks;
 
     async fn get(&self, request: Request<v1::GetBlobRequest>) -> Result<Response<Chunks>, Status> {
         let principal = access::principal(&request)?;
         let v1::GetBlobRequest { digest, offset } = request.into_inner();
         let digest: Digest = digest.parse().map_err(Fault::bad)?;
-        if let Principal::Host(host) = &principal {
-            let releases = self.0.store.releases().await.map_err(Fault::from)?;
-            if !releases.iter().any(|release| release.target.digest == digest) {
-                tracing::warn!(host.id = %host, blob = %digest, "a host asked for a blob that is no release");
-                return Err(Fault::not_found("blob", &digest.to_string()).into());
-            }
-        }
+        self.releases_alone(&principal, &digest).await?;
         let file = self.0.blobs.read(&digest, offset).map_err(Fault::from)?;
         let file = file.ok_or_else(|| Fault::not_found("blob", &digest.to_string()))?;
         Ok(Response::new(Box::pin(chunks(file))))
+    }
+
+    async fn index(&self, request: Request<v1::IndexRequest>) -> Result<Response<Chunks>, Status> {
+        let principal = access::principal(&request)?;
+        let digest: Digest = request.into_inner().digest.parse().map_err(Fault::bad)?;
+        self.releases_alone(&principal, &digest).await?;
+        let blobs = self.0.blobs.clone();
+        let index = blocking(move || blobs.index(&digest)).await?;
+        let index = index.ok_or_else(|| Fault::not_found("blob", &digest.to_string()))?;
+        let parts: Vec<_> = index.chunks(flota_proto::CHUNK_BYTES).map(<[u8]>::to_vec).collect();
+        let parts = parts.into_iter().map(|data| Ok(v1::BlobChunk { data }));
+        Ok(Response::new(Box::pin(futures_util::stream::iter(parts))))
+    }
+
+    type PiecesStream = Chunks;
+
+    async fn pieces(&self, request: Request<v1::PiecesRequest>) -> Result<Response<Chunks>, Status> {
+        let principal = access::principal(&request)?;
+        let v1::PiecesRequest { digest, ranges } = request.into_inner();
+        let digest: Digest = digest.parse().map_err(Fault::bad)?;
+        self.releases_alone(&principal, &digest).await?;
+        if ranges.len() > MAX_RANGES || ranges.iter().any(|range| range.length > MAX_CHUNK_BYTES) {
+            return Err(Fault::new(Code::TooMuch, "more, or larger, ranges than one request may have").into());
+        }
+        let file = self.0.blobs.read(&digest, 0).map_err(Fault::from)?;
+        let file = file.ok_or_else(|| Fault::not_found("blob", &digest.to_string()))?;
+        Ok(Response::new(Box::pin(pieces(file, ranges))))
     }
 
     async fn stat(&self, request: Request<v1::StatBlobRequest>) -> Result<Response<v1::StatBlobResponse>, Status> {
@@ -83,6 +109,35 @@ impl Blobs for BlobsService {
         let size_bytes = blocking(move || upload.finish()).await?;
         Ok(Response::new(v1::PutBlobResponse { digest: header.digest, size_bytes }))
     }
+}
+
+impl BlobsService {
+    /// Hosts are given packages of releases and nothing else.
+    async fn releases_alone(&self, principal: &Principal, digest: &Digest) -> Result<(), Fault> {
+        let Principal::Host(host) = principal else { return Ok(()) };
+        let releases = self.0.store.releases().await?;
+        if releases.iter().any(|release| release.target.digest == *digest) {
+            return Ok(());
+        }
+        tracing::warn!(host.id = %host, blob = %digest, "a host asked for a blob that is no release");
+        Err(Fault::not_found("blob", &digest.to_string()))
+    }
+}
+
+/// A piece is read and compressed when the receiver takes it.
+fn pieces(file: std::fs::File, ranges: Vec<v1::Range>) -> impl Stream<Item = Result<v1::BlobChunk, Status>> {
+    let ranges = ranges.into_iter();
+    futures_util::stream::try_unfold((file, ranges), |(file, mut ranges)| async move {
+        let Some(range) = ranges.next() else { return Ok(None) };
+        let read = move || {
+            let io = |source| BlobError::Io { doing: "reading", source };
+            let mut data = vec![0; usize::try_from(range.length).unwrap_or(0)];
+            file.read_exact_at(&mut data, range.offset).map_err(io)?;
+            Ok((flota_chunks::pack(&data).map_err(io)?, file))
+        };
+        let (data, file) = blocking(read).await?;
+        Ok(Some((v1::BlobChunk { data }, (file, ranges))))
+    })
 }
 
 /// A chunk is read when the receiver takes it: a receiver that stops taking holds no thread.

@@ -24,13 +24,13 @@ every_message! {
     BlobChunk Challenge ChallengeOutcome ChallengeRequest ChallengeResponse ControllerMessage CreateRolloutRequest
     CreateTokenRequest CreateTokenResponse DesiredState DiffPoliciesRequest DiffPoliciesResponse EnrolSoftwareKeyRequest
     Escalation Evidence ExplainPolicyRequest ExplainPolicyResponse Export ExportResult ExportTask FinishRequest
-    FinishResponse GetBlobRequest HealthResult HealthTask Heartbeat Hello Host HostActionRequest HostDetail HostHealth
+    FinishResponse GetBlobRequest HealthResult HealthTask Heartbeat Hello Host HostActionRequest HostDetail HostHealth IndexRequest
     Label ListAuditRequest ListAuditResponse ListEnrolmentsRequest ListEnrolmentsResponse ListEscalationsRequest
     ListEscalationsResponse ListExportsRequest ListExportsResponse ListHostsRequest ListHostsResponse
     ListPoliciesRequest ListPoliciesResponse ListReleasesRequest ListReleasesResponse ListRolloutsRequest
     ListRolloutsResponse ListTokensRequest ListTokensResponse MetadataFile MetadataRequest ObserveRequest ObserveResponse ObservedPcr ObservedValue
-    PcrState PcrValue PendingEnrolment Ping PingReply PingRequest Policy PolicyActionRequest PolicyDetail PolicyRef Pong
-    ProposePolicyRequest PublishRequest PublishResponse PutBlobHeader PutBlobRequest PutBlobResponse Release ReleaseWave RenewRequest RenewResponse
+    PcrState PcrValue PendingEnrolment PiecesRequest Ping PingReply PingRequest Policy PolicyActionRequest PolicyDetail PolicyRef Pong
+    ProposePolicyRequest PublishRequest PublishResponse PutBlobHeader PutBlobRequest PutBlobResponse Range Release ReleaseWave RenewRequest RenewResponse
     ResolveEscalationRequest RetirePolicyRequest RevokeTokenRequest RevokeTokenResponse Rollout RolloutActionRequest
     RunTaskRequest ShowHealthRequest ShowHealthResponse ShowHostRequest ShowRolloutRequest StagePolicyRequest
     StatBlobRequest StatBlobResponse Target Task TaskOffer TaskResult TaskStatusRequest TasksResponse Token UpdateReport

@@ -37,6 +37,7 @@ const INTERNAL: &[(&str, Internal)] = &[
     ("flota-seal", Only(&["flota-model"])),
     ("flota-package", Only(&["flota-model", "flota-seal"])),
     ("flota-release", Only(&["flota-model", "flota-package"])),
+    ("flota-chunks", Only(&["flota-model"])),
     ("flota-proto", Only(&["flota-model"])),
     // the agent
     ("flota-engine", Only(&["flota-model"])),
@@ -45,6 +46,7 @@ const INTERNAL: &[(&str, Internal)] = &[
     (
         "flota-agent",
         Only(&[
+            "flota-chunks",
             "flota-daemon",
             "flota-engine",
             "flota-model",
@@ -67,6 +69,7 @@ const INTERNAL: &[(&str, Internal)] = &[
         "flota-controller",
         Only(&[
             "flota-attest",
+            "flota-chunks",
             "flota-daemon",
             "flota-model",
             "flota-package",
