@@ -189,6 +189,16 @@ impl v1::releases_server::Releases for Service {
 #[tonic::async_trait]
 impl v1::blobs_server::Blobs for Service {
     type GetStream = Messages<v1::BlobChunk>;
+    type IndexStream = Messages<v1::BlobChunk>;
+    type PiecesStream = Messages<v1::BlobChunk>;
+
+    async fn index(&self, _: Request<v1::IndexRequest>) -> Answer<Self::IndexStream> {
+        Err(Status::permission_denied("this is for hosts"))
+    }
+
+    async fn pieces(&self, _: Request<v1::PiecesRequest>) -> Answer<Self::PiecesStream> {
+        Err(Status::permission_denied("this is for hosts"))
+    }
 
     async fn get(&self, _: Request<v1::GetBlobRequest>) -> Answer<Self::GetStream> {
         let blob = self.0.lock().unwrap().blob.clone();
