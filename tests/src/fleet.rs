@@ -133,6 +133,17 @@ impl Fleet {
         listed.into_iter().find(|host| text(host, "name") == name).with_context(|| format!("{name} is not listed"))
     }
 
+    /// Waits until a host is listed as this asks for.
+    pub fn wait_for(&self, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+        let mut last = Value::Null;
+        let found = wait::until(what, READY_BOUND, || {
+            last = self.listed(name)?;
+            Ok(holds(&last).then(|| last.clone()))
+        });
+        let log = || self.hosts.iter().find(|host| host.name == name).map(BotHost::log).unwrap_or_default();
+        found.with_context(|| format!("{last:#}\n{}", log()))
+    }
+
     /// Signs a package as a release, and publishes that.
     pub fn publish(&self, package: &Package) -> anyhow::Result<()> {
         let desk = self.controller.desk().to_string_lossy();

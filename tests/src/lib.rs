@@ -28,5 +28,5 @@ pub use ground::Ground;
 pub use host::BotHost;
 pub use link::Link;
 pub use operator::{Answer, Operator};
-pub use packages::{Package, Packages};
+pub use packages::{Package, Packages, noise};
 pub use process::Process;

@@ -69,3 +69,17 @@ fn pattern(seed: &str, length: usize) -> Vec<u8> {
     let block = |index: u32| sha2::Sha256::digest(format!("{seed}/{index}").as_bytes()).to_vec();
     (0_u32..).flat_map(block).take(length).collect()
 }
+
+/// Bytes that do not compress, the same for the same seed.
+pub fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut bytes = Vec::with_capacity(length.saturating_add(8));
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}

@@ -27,12 +27,7 @@ fn installed(dir: &Path) -> Fleet {
 }
 
 fn wait_for(fleet: &Fleet, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-    let mut last = Value::Null;
-    wait::until(what, BOUND, || {
-        last = fleet.listed(HOST)?;
-        Ok(holds(&last).then(|| last.clone()))
-    })
-    .unwrap_or_else(|error| panic!("{error}: {last:#}\n{}", fleet.hosts[0].log()))
+    fleet.wait_for(HOST, what, holds).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 fn trusted(host: &Value) -> bool {

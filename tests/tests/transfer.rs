@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use flota_tests::{Bins, Fleet, FleetOptions, Link, wait};
+use flota_tests::{Bins, Fleet, FleetOptions, Link, noise, wait};
 
 const BOUND: Duration = Duration::from_mins(3);
 const MIB: usize = 1 << 20;
@@ -13,20 +13,6 @@ const MODEL_MIB: usize = 64;
 const CUTS: u64 = 20;
 /// What a cut may cost: a chunk of the largest size, with what a new session needs.
 const PER_CUT: u64 = 256 << 10;
-
-/// Bytes that do not compress.
-fn noise(length: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed | 1;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        bytes.extend_from_slice(&state.to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes
-}
 
 fn roll_out(fleet: &Fleet, version: &str, model: &[u8]) -> u64 {
     let package = fleet.packages.with_model(version, model).unwrap();

@@ -22,6 +22,8 @@ mod material;
 mod procedures;
 #[path = "bench/stopwatch.rs"]
 mod stopwatch;
+#[path = "bench/update.rs"]
+mod update;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,6 +52,11 @@ const BENCHES: &[Bench] = &[
         name: "procedures",
         about: "the manual's procedures on large inputs, beside wc, openssl and Python scripts",
         run: procedures::run,
+    },
+    Bench {
+        name: "update",
+        about: "an update of a 1 GiB package of which 1 % changed, beside rsync and casync",
+        run: update::run,
     },
 ];
 

@@ -222,86 +222,69 @@ fn points(count: usize, what: &str) {
     eprintln!("sweep: {what}: {count} points tried");
 }
 
-#[tokio::test]
-async fn an_update_that_goes_well_survives_a_death_at_any_point() {
-    live_if_told().await;
-    let test = "update::tests::sweep::an_update_that_goes_well_survives_a_death_at_any_point";
+/// Every effect of one update, and every way to die at it: `ends` are its good ends, `full` what is as good when nothing
+/// could be written. What could not be started for want of space counts as a failure of the release, and that is safe.
+async fn sweep(
+    test: &str,
+    scene: impl AsyncFn() -> Scene,
+    ends: &[(UpdatePhase, &str)],
+    full: &[(UpdatePhase, &str)],
+) -> usize {
+    let test = format!("update::tests::sweep::{test}");
     let mut tried = 0;
     for at in MOMENTS {
         for turn in 0.. {
-            let scene = Scene::new(|ground| ground.good("2.0")).await;
+            let scene = scene().await;
             let what = format!("{at:?} {turn}");
-            if scene.lives(test, Some(&scene.goal), Death { turn, at }).is_none() {
+            if scene.lives(&test, Some(&scene.goal), Death { turn, at }).is_none() {
                 break;
             }
             tried += 1;
             scene.check_any_time(&what);
             scene.finish().await;
-            let mut allowed = vec![(UpdatePhase::Committed, "healthy 2.0")];
-            if at == Moment::DiskFull {
-                // What could not be started for want of space counts as a failure of the release, and that is safe.
-                allowed.push((UpdatePhase::RolledBack, "healthy 1.0"));
-                allowed.push((UpdatePhase::Refused, "healthy 1.0"));
-            }
-            scene.check_end(&allowed, &what).await;
+            let also = if at == Moment::DiskFull { full } else { &[] };
+            scene.check_end(&[ends, also].concat(), &what).await;
         }
     }
+    tried
+}
+
+#[tokio::test]
+async fn an_update_that_goes_well_survives_a_death_at_any_point() {
+    live_if_told().await;
+    let ends = [(UpdatePhase::Committed, "healthy 2.0")];
+    let full = [(UpdatePhase::RolledBack, "healthy 1.0"), (UpdatePhase::Refused, "healthy 1.0")];
+    let scene = async || Scene::new(|ground| ground.good("2.0")).await;
+    let tried = sweep("an_update_that_goes_well_survives_a_death_at_any_point", scene, &ends, &full).await;
     points(tried, "an update that goes well");
 }
 
 #[tokio::test]
 async fn an_unhealthy_release_is_left_whatever_dies_when() {
     live_if_told().await;
-    let test = "update::tests::sweep::an_unhealthy_release_is_left_whatever_dies_when";
-    let mut tried = 0;
-    for at in MOMENTS {
-        for turn in 0.. {
-            let scene = Scene::new(|ground| ground.publish("2.0", None, KEY)).await;
-            let what = format!("{at:?} {turn}");
-            if scene.lives(test, Some(&scene.goal), Death { turn, at }).is_none() {
-                break;
-            }
-            tried += 1;
-            scene.check_any_time(&what);
-            scene.finish().await;
-            let allowed = [(UpdatePhase::RolledBack, "healthy 1.0"), (UpdatePhase::Refused, "healthy 1.0")];
-            scene.check_end(&allowed, &what).await;
-        }
-    }
+    let ends = [(UpdatePhase::RolledBack, "healthy 1.0"), (UpdatePhase::Refused, "healthy 1.0")];
+    let scene = async || Scene::new(|ground| ground.publish("2.0", None, KEY)).await;
+    let tried = sweep("an_unhealthy_release_is_left_whatever_dies_when", scene, &ends, &[]).await;
     points(tried, "an unhealthy release");
 }
 
 #[tokio::test]
 async fn a_rollback_of_the_fleet_survives_a_death_at_any_point() {
     live_if_told().await;
-    let test = "update::tests::sweep::a_rollback_of_the_fleet_survives_a_death_at_any_point";
-    let mut tried = 0;
-    for at in MOMENTS {
-        for turn in 0.. {
-            let ground = host_with_old_release().await;
-            let old = Slots::open(ground.root()).unwrap().current().unwrap().unwrap().digest;
-            let new = ground.good("2.0");
-            let (updater, handle) = ground.open().await;
-            let (wanted, ()) = tokio::join!(want_once(handle, install(2, &new)), updater.run());
-            wanted.unwrap();
-            let size = fs::metadata(ground.folder.path().join("packages").join(old.to_string())).unwrap().len();
-            let back = ReleaseRef { digest: old, version: "1.0".into(), size };
-            let scene = Scene::of(ground, want(3, Goal::Install { release: back, intent: Direction::Back }));
-            let what = format!("{at:?} {turn}");
-            if scene.lives(test, Some(&scene.goal), Death { turn, at }).is_none() {
-                break;
-            }
-            tried += 1;
-            scene.check_any_time(&what);
-            scene.finish().await;
-            let mut allowed = vec![(UpdatePhase::Committed, "healthy 1.0")];
-            if at == Moment::DiskFull {
-                allowed.push((UpdatePhase::RolledBack, "healthy 2.0"));
-                allowed.push((UpdatePhase::Refused, "healthy 2.0"));
-            }
-            scene.check_end(&allowed, &what).await;
-        }
-    }
+    let ends = [(UpdatePhase::Committed, "healthy 1.0")];
+    let full = [(UpdatePhase::RolledBack, "healthy 2.0"), (UpdatePhase::Refused, "healthy 2.0")];
+    let scene = async || {
+        let ground = host_with_old_release().await;
+        let old = Slots::open(ground.root()).unwrap().current().unwrap().unwrap().digest;
+        let new = ground.good("2.0");
+        let (updater, handle) = ground.open().await;
+        let (wanted, ()) = tokio::join!(want_once(handle, install(2, &new)), updater.run());
+        wanted.unwrap();
+        let size = fs::metadata(ground.folder.path().join("packages").join(old.to_string())).unwrap().len();
+        let back = ReleaseRef { digest: old, version: "1.0".into(), size };
+        Scene::of(ground, want(3, Goal::Install { release: back, intent: Direction::Back }))
+    };
+    let tried = sweep("a_rollback_of_the_fleet_survives_a_death_at_any_point", scene, &ends, &full).await;
     points(tried, "a rollback of the fleet");
 }
 
