@@ -85,6 +85,11 @@ impl Parcel {
         let found = digest_of(&self.partial).map_err(|error| failed("reading", error))?;
         if found != (self.release.digest, self.release.size) {
             fs::remove_file(&self.partial).map_err(|error| failed("removing", error))?;
+            // The list of chunks that led to it is not asked again either.
+            match fs::remove_file(self.partial.with_extension("index")) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed("removing the list of", error)),
+                _ => {}
+            }
             let (digest, size) = found;
             return Err(format!(
                 "what arrived is not the package: {size} bytes of {}, expected {} bytes of {}",

@@ -170,6 +170,15 @@ pub(crate) mod tests {
         }
     }
 
+    /// Hosts and controllers of different versions must cut alike, or nothing is found again.
+    #[test]
+    fn cuts_are_where_they_were() {
+        let index = Index::of(noise(1 << 20, 7).as_slice()).unwrap();
+        let lengths: Vec<u32> = index.chunks().iter().map(|chunk| chunk.length).collect();
+        let expected = [68963, 84074, 16730, 90823, 70082, 30203, 102_674, 57314, 62782, 95417, 98305, 211_012, 60197];
+        assert_eq!(lengths, expected);
+    }
+
     #[test]
     fn what_cannot_be_an_index_is_refused() {
         let whole = Index::of(noise(200_000, 1).as_slice()).unwrap().encode();
