@@ -39,6 +39,9 @@ use crate::{escalations, rollouts, standing, upkeep};
 const KEEPALIVE: Duration = Duration::from_secs(20);
 /// A connection to the Enrollment listener is ended after this: an enrolment takes seconds.
 const ENROLLMENT_AGE: Duration = Duration::from_mins(2);
+/// A call of an enrolment, its request included, and what is left of one when its connection ends, are given up after this:
+/// else requests that never end would hold every connection (CVE-2023-38200).
+const ENROLLMENT_CALL: Duration = Duration::from_secs(30);
 /// Streams that one connection may have open: a session, a transfer, some questions.
 const STREAMS: u32 = 64;
 /// Flow-control windows, in bytes: they bound what a slow receiver can make the controller hold.
@@ -158,7 +161,9 @@ fn serve(
         let served = match gate {
             Gate::Open => {
                 server()
+                    .timeout(ENROLLMENT_CALL)
                     .max_connection_age(ENROLLMENT_AGE)
+                    .max_connection_age_grace(ENROLLMENT_CALL)
                     .add_routes(routes)
                     .serve_with_incoming(incoming(connections, stopping))
                     .await
