@@ -6,6 +6,7 @@
 
 mod assess;
 mod consequences;
+pub mod patience;
 pub mod recorder;
 pub mod subject;
 

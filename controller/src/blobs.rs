@@ -1,6 +1,7 @@
 //! Blobs in a folder, named by their SHA-256. A blob is visible only when it is whole and its digest was verified.
 
 mod chunked;
+mod sweep;
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
@@ -13,6 +14,8 @@ use flota_model::Digest;
 use sha2::Digest as _;
 
 use crate::files::{self, FileError};
+
+pub use sweep::SWEEP_AGE;
 
 /// Largest blob, in bytes: an installation's package with its models is below 2 GiB.
 pub const MAX_BLOB_BYTES: u64 = 8 * 1024 * 1024 * 1024;
@@ -112,11 +115,14 @@ impl BlobFolder {
         self.root.join(name.get(..2).unwrap_or("")).join(&name)
     }
 
-    /// What is here of it.
+    /// What is here of it. Who asks is about to refer to it, so it is kept for another while.
     pub fn presence(&self, digest: &Digest) -> Presence {
         let length = |path: PathBuf| fs::metadata(path).map(|metadata| metadata.len()).ok();
         match length(self.path(digest)) {
-            Some(size) => Presence::Whole { size },
+            Some(size) => {
+                self.keep_for_now(digest);
+                Presence::Whole { size }
+            }
             None => Presence::Partial { received: length(self.partial(digest)).unwrap_or(0) },
         }
     }

@@ -14,7 +14,7 @@ use crate::files::{self, FileError};
 
 /// Agents renew long before; a stolen certificate without its TPM is worth nothing anyway.
 pub const HOST_LIFETIME: Duration = Duration::from_hours(24);
-/// Operators' certificates, until `flota login` renews them.
+/// Operators' certificates. An operator whose certificate ends is removed and added again on the controller's machine.
 pub const OPERATOR_LIFETIME: Duration = Duration::from_hours(2160);
 /// The controller makes itself a new certificate whenever it starts.
 const SERVER_LIFETIME: Duration = Duration::from_hours(9528);

@@ -9,12 +9,14 @@ use flota_model::{Clock, HostId, Timestamp};
 use flota_store::Store;
 use tokio::sync::{Notify, watch};
 
+use crate::attestation::patience::Patience;
 use crate::attestation::recorder::Recorder;
 use crate::blobs::BlobFolder;
 use crate::ca::FleetCa;
 use crate::denied::Denied;
 use crate::enrolment::EnrolmentSessions;
 use crate::policies::PolicyBook;
+use crate::quotas::Quotas;
 use crate::sessions::{Command, Sessions};
 use crate::settings::Settings;
 
@@ -38,8 +40,12 @@ pub struct Core {
     pub denied: Denied,
     /// Attestation policies in use.
     pub policies: PolicyBook,
+    /// How long hosts have been saying that it is too early to tell.
+    pub patience: Patience,
     /// Stores verdicts.
     pub recorder: Recorder,
+    /// What hosts have used of what they may.
+    pub quotas: Quotas,
     /// Enrolments between their two calls.
     pub enrolments: EnrolmentSessions,
     /// Wakes the planner.

@@ -28,6 +28,7 @@ use serde_json::json;
 use crate::ca;
 use crate::core::Core;
 use crate::fault::{Code, Fault};
+use crate::sessions::Command;
 
 pub use sessions::EnrolmentSessions;
 use sessions::{Answered, Pending, Source};
@@ -119,7 +120,7 @@ pub async fn begin(
     let approval = token.as_ref().map_or(Approval::NotNeeded, |token| token.admits.approval);
     let token = token.map(|token| token.id);
     let pending_keys = check_keys(core, fields, ek_chain, now)?;
-    core.enrolments.admit(Source::EndorsementKey(Digest::of(pending_keys.ek.spki_der())), now)?;
+    core.enrolments.admit(Source::endorsement_key(Digest::of(pending_keys.ek.spki_der()), from), now)?;
     let random = SystemRandom::new();
     let secret = random_bytes::<NONCE_BYTES>(&random)?;
     let credential = make_credential(&pending_keys.ek, pending_keys.ak.name(), &secret, &random)
@@ -218,9 +219,17 @@ async fn enter(
     let details = json!({ "token": pending.token, "ek_sha256": spki_sha256, "tpm": pending.keys.manufacturer });
     let audit = core.audit_host(&host, "host.enrol", "ok", &details);
     let name = member_name(core.store.enrol(&enrolment, &audit).await?)?;
+    end_session_of_former_key(core, &host);
     let awaits_approval = pending.approval == Approval::Needed;
     tracing::info!(host.id = %host, host.name = %name, awaits_approval, "host enrolled");
     Ok(Member { id: host, name, certificate: certificate.to_vec(), awaits_approval })
+}
+
+/// The certificate of a session that is open now is over a key that the host no longer has.
+fn end_session_of_former_key(core: &Core, host: &HostId) {
+    let reason = "the host has enrolled again".to_owned();
+    // False: it has none.
+    let _closed = core.sessions.ask(host, Command::Close { reason });
 }
 
 /// Measurements of a host that comes back without a token: what is known of it stays. Were its quote taken over, a host

@@ -14,6 +14,7 @@ pub mod health;
 pub mod hosts;
 pub mod policies;
 pub mod releases;
+mod rights;
 pub mod rollouts;
 pub mod select;
 pub mod session;

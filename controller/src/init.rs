@@ -50,6 +50,9 @@ pub enum InitError {
     /// An operator of that name is there.
     #[error("there is an operator `{0}` already")]
     OperatorExists(String),
+    /// There is none of that name.
+    #[error("there is no operator `{0}`")]
+    NoOperator(String),
     /// Files.
     #[error(transparent)]
     File(#[from] FileError),
@@ -144,6 +147,29 @@ pub async fn add_operator(data_dir: &Path, name: &str, role: Role, clock: &dyn C
     }
     files::rename(&folder, &destination)?;
     Ok(destination)
+}
+
+/// Removes an operator: its certificate is worth nothing from the next request on.
+pub async fn remove_operator(data_dir: &Path, name: &str, clock: &dyn Clock) -> Result<(), InitError> {
+    Settings::load(data_dir)?;
+    let store = SqliteStore::open(&data_dir.join(DATABASE)).await?;
+    let audit = AuditEntry {
+        at: clock.now(),
+        actor: "controller".into(),
+        action: "operator.remove".into(),
+        object: format!("operator/{name}"),
+        outcome: "ok".into(),
+        details_json: json!({}).to_string(),
+    };
+    if !is_operator_name(name) || !store.remove_operator(name, &audit).await? {
+        return Err(InitError::NoOperator(name.chars().take(60).collect()));
+    }
+    // Handed over or not, the key in it is worth nothing; it would be in the way of a new operator of that name.
+    let folder = data_dir.join("operators").join(name);
+    if folder.exists() {
+        files::remove_folder(&folder)?;
+    }
+    Ok(())
 }
 
 /// Where the controller is reached from elsewhere.

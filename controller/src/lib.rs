@@ -18,6 +18,7 @@ pub mod init;
 pub mod listener;
 pub mod peer;
 pub mod policies;
+pub mod quotas;
 pub mod releases;
 pub mod rollouts;
 pub mod run;

@@ -76,6 +76,15 @@ enum OperatorCommand {
         #[arg(long)]
         role: Role,
     },
+    /// Remove an operator: from the next request on its certificate is worth nothing. To renew a certificate, remove the
+    /// operator and add it again.
+    Remove {
+        /// The controller's data folder.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// Its name.
+        name: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -136,6 +145,10 @@ async fn execute(command: Command) -> Result<(), Failure> {
         Command::Run { data_dir } => run::run(&data_dir).await?,
         Command::Operator { command: OperatorCommand::Add { data_dir, name, role } } => {
             say_operator(&init::add_operator(&data_dir, &name, role, &SystemClock).await?);
+        }
+        Command::Operator { command: OperatorCommand::Remove { data_dir, name } } => {
+            init::remove_operator(&data_dir, &name, &SystemClock).await?;
+            eprintln!("Removed:   {name}");
         }
     }
     Ok(())

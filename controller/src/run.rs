@@ -18,6 +18,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
 
+use crate::attestation::patience::Patience;
 use crate::attestation::recorder::{self, Recorder};
 use crate::blobs::BlobFolder;
 use crate::ca::{CaError, FleetCa};
@@ -31,6 +32,7 @@ use crate::grpc::{enrollment_routes, fleet_routes};
 use crate::init::{DATABASE, endpoint};
 use crate::listener::{self, ClientCertificate, Connection, ENROLLMENT_CONNECTIONS, FLEET_CONNECTIONS, ListenerError};
 use crate::policies::PolicyBook;
+use crate::quotas::Quotas;
 use crate::sessions::Sessions;
 use crate::settings::{BadSettings, Settings};
 use crate::{escalations, rollouts, standing, upkeep};
@@ -85,7 +87,7 @@ pub async fn run(data_dir: &Path) -> Result<(), RunError> {
     let settings = Settings::load(data_dir)?;
     let (core, verdicts) = assemble(settings).await?;
     let core = Arc::new(core);
-    core.denied.replace(&core.store.hosts().await?);
+    core.denied.replace(core.denied.mark(), &core.store.hosts().await?);
     core.policies.reload(&*core.store).await?;
     standing::quarantine_revoked(&core).await?;
     let issued = core.ca.issue_server(&server_names(&core.settings), core.now())?;
@@ -120,7 +122,9 @@ async fn assemble(settings: Settings) -> Result<(Core, recorder::Queue), RunErro
         sessions: Sessions::default(),
         denied: Denied::default(),
         policies: PolicyBook::default(),
+        patience: Patience::default(),
         recorder,
+        quotas: Quotas::new(settings.upload_bytes_per_day),
         enrolments: EnrolmentSessions::default(),
         fleet_changed: Notify::new(),
         rollouts_changed: watch::Sender::new(0),

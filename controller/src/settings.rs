@@ -21,6 +21,10 @@ pub const MISSED_FOR_STALE: u32 = 2;
 const MISSED_FOR_LEASE: u32 = 3;
 /// Shortest lease: an interval of seconds, as in tests, must not make a lease that one slow quote outlives.
 const MIN_LEASE: Duration = Duration::from_secs(10);
+/// MiB that a host may upload in a day when the settings say nothing: four of the largest exports.
+const DEFAULT_UPLOAD_MIB: u64 = 4096;
+/// Most that the settings may say, in MiB: a tebibyte.
+const MAX_UPLOAD_MIB: u64 = 1 << 20;
 /// Longest interval between attestations, in seconds: a host's lease ends after three missed ones.
 const MAX_INTERVAL_SECONDS: u64 = 24 * 60 * 60;
 
@@ -49,6 +53,8 @@ pub struct Settings {
     pub policy_required: bool,
     /// Whether tokens may admit hosts without a TPM.
     pub allow_software_keys: bool,
+    /// Bytes that one host may upload in a day.
+    pub upload_bytes_per_day: u64,
     /// Where escalations are sent; none: nowhere.
     pub webhook: Option<Webhook>,
     /// Where the bound addresses are written, for scripts that let the system choose ports.
@@ -86,6 +92,7 @@ struct Fragment {
     attest_interval_seconds: Option<u64>,
     attestation_policy_required: Option<bool>,
     allow_software_keys: Option<bool>,
+    upload_mib_per_host_and_day: Option<u64>,
     webhook_url: Option<String>,
     webhook_key_file: Option<PathBuf>,
 }
@@ -146,6 +153,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         attest_interval_seconds,
         attestation_policy_required,
         allow_software_keys,
+        upload_mib_per_host_and_day,
         webhook_url,
         webhook_key_file,
     } = fragment;
@@ -180,6 +188,10 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
             problems.push(format!("`{key}` must be from 1 to {MAX_INTERVAL_SECONDS}"));
         }
     }
+    let upload_mib = upload_mib_per_host_and_day.unwrap_or(DEFAULT_UPLOAD_MIB);
+    if !(1..=MAX_UPLOAD_MIB).contains(&upload_mib) {
+        problems.push(format!("`upload_mib_per_host_and_day` must be from 1 to {MAX_UPLOAD_MIB}"));
+    }
     let webhook = webhook(data_dir, webhook_url, webhook_key_file).unwrap_or_else(|problem| {
         problems.push(problem);
         None
@@ -199,6 +211,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         attest_interval: Duration::from_secs(attest),
         policy_required: attestation_policy_required.unwrap_or(false),
         allow_software_keys: allow_software_keys.unwrap_or(false),
+        upload_bytes_per_day: upload_mib.saturating_mul(1 << 20),
         webhook,
         addresses_file: data_dir.join("addresses.json"),
     })

@@ -1,20 +1,23 @@
 //! What has to happen when nobody asks: liveness is stored, overdue tasks end, trust that is not renewed fades.
 
+use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use flota_model::Digest;
 use flota_model::host::{Host, Trust};
 use flota_store::PolicyState;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::blobs::SWEEP_AGE;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::settings::MISSED_FOR_STALE;
 
 /// Liveness is stored in batches this often; a crash loses no more than that much of "last seen".
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Boot logs that nobody names any more are removed once in so many rounds.
+/// Boot logs and blobs that nobody names any more are removed once in so many rounds: hourly.
 const SWEEP_ROUNDS: u32 = 1800;
 
 /// Keeps things up until told to stop; stores what is left at the end.
@@ -44,8 +47,9 @@ async fn round(core: &Core, number: u32) -> Result<(), Fault> {
     if expired > 0 {
         tracing::warn!(tasks = expired, "tasks ended without a result");
     }
+    let mark = core.denied.mark();
     let fleet = core.store.hosts().await?;
-    for host in core.denied.replace(&fleet) {
+    for host in core.denied.replace(mark, &fleet) {
         core.shut_out(&host, "an operator or another controller did it");
     }
     fade_trust(core, &fleet).await?;
@@ -53,6 +57,22 @@ async fn round(core: &Core, number: u32) -> Result<(), Fault> {
     core.policies.reload(&*core.store).await?;
     if number.is_multiple_of(SWEEP_ROUNDS) {
         core.store.sweep_boot_logs().await?;
+        sweep_blobs(core).await?;
+    }
+    Ok(())
+}
+
+/// Blobs that are neither a release nor an export are removed when they are a day old.
+async fn sweep_blobs(core: &Core) -> Result<(), Fault> {
+    let mut needed: HashSet<Digest> = core.store.exported_blobs().await?.into_iter().collect();
+    needed.extend(core.store.releases().await?.iter().map(|release| release.target.digest));
+    let blobs = core.blobs.clone();
+    let before = SystemTime::now() - SWEEP_AGE;
+    match tokio::task::spawn_blocking(move || blobs.sweep(&needed, before)).await {
+        Ok(Ok(0)) => {}
+        Ok(Ok(removed)) => tracing::info!(blobs = removed, "blobs that nothing refers to were removed"),
+        Ok(Err(error)) => tracing::error!(%error, "blobs could not be swept"),
+        Err(error) => tracing::error!(%error, "the sweep of blobs ended early"),
     }
     Ok(())
 }

@@ -86,9 +86,43 @@ fn case_70_a_planned_change_passes_while_it_is_staged_and_drifts_otherwise() {
     scene.author.ok(&["policy", "activate", "boot@2", "--confirm", "boot"]).unwrap();
     scene.wait_for("the new policy to hold", "trusted", "boot@2");
 
-    scene.author.ok(&["policy", "rollback", "boot", "--confirm", "boot"]).unwrap();
+    let Scene { author, approver, .. } = &scene;
+    let asked = author.ok(&["policy", "rollback", "boot", "--confirm", "boot"]).unwrap();
+    assert!(asked.stdout.contains("boot@1 is retired; its rollback is asked for by operator/sara"), "{}", asked.stdout);
+    approver.ok(&["policy", "approve", "boot@1", "--yes"]).unwrap();
     scene.wait_for("the former policy to hold again", "drifted", "boot@1");
     scene.fleet.admin.ok(&["audit", "verify"]).unwrap();
+}
+
+#[test]
+fn what_asks_less_of_hosts_is_done_when_two_people_want_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let scene = scene(dir.path());
+    let Scene { author, approver, .. } = &scene;
+    author.ok(&["policy", "propose", "boot", "--from", HOST, "--by-events"]).unwrap();
+    approver.ok(&["policy", "approve", "boot@1", "--yes"]).unwrap();
+    author.ok(&["policy", "activate", "boot@1", "--confirm", "boot"]).unwrap();
+    let state = || -> Value {
+        let shown = author.ok(&["policy", "show", "boot@1", "-o", "json"]).unwrap().stdout;
+        serde_json::from_str::<Value>(&shown).unwrap()["policy"].clone()
+    };
+
+    author.ok(&["policy", "retire", "boot@1", "--confirm", "boot", "--reason", "OPS-7"]).unwrap();
+    assert_eq!(state()["state"], "active", "one person is not enough");
+    let alone = author.run(&["policy", "approve", "boot@1", "--yes"]).unwrap();
+    assert!(alone.stderr.contains("FLT-0412") && alone.stderr.contains("asked for the retire"), "{}", alone.stderr);
+    let denied = approver.run(&["policy", "retire", "boot@1", "--confirm", "boot"]).unwrap();
+    assert!(denied.stderr.contains("FLT-0202"), "to agree is not to ask: {}", denied.stderr);
+    let seen = approver.ok(&["policy", "approve", "boot@1", "--yes"]).unwrap();
+    assert!(seen.stderr.contains("operator/sara asks for the retirement: OPS-7"), "{}", seen.stderr);
+    assert_eq!(state()["state"], "retired");
+    let log = author.ok(&["audit", "list", "--object", "policy/boot@1", "-o", "json"]).unwrap().stdout;
+    for action in ["policy.ask", "policy.approve", "policy.retire"] {
+        assert!(log.contains(action), "{action}: {log}");
+    }
+    // What only tightens takes one: a draft that nobody is held to.
+    author.ok(&["policy", "propose", "other", "--from", HOST]).unwrap();
+    author.ok(&["policy", "retire", "other@1"]).unwrap();
 }
 
 #[test]

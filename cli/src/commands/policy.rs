@@ -40,7 +40,7 @@ pub(crate) enum PolicyCommand {
     Propose(propose::Propose),
     /// Show what changes from one policy to another
     Diff(Diff),
-    /// Approve a draft that somebody else wrote. Shows what changes, and asks
+    /// Approve a draft that somebody else wrote, or a change that somebody else asked for. Shows what changes, and asks
     Approve(act::Approve),
     /// Accept a policy beside the active one for a while, as for a kernel update
     ///
@@ -52,11 +52,13 @@ pub(crate) enum PolicyCommand {
     Activate(act::Activate),
     /// Take a policy out of use
     ///
-    /// It asks for the policy's name to be typed if it is the active one.
+    /// Of the active one this takes two people: it asks for the policy's name to be typed, and is done when somebody else
+    /// approves it, in a day.
     Retire(take::Retire),
     /// Hold hosts again to the version that was active before
     ///
-    /// It asks for the policy's name to be typed.
+    /// It takes two people: it asks for the policy's name to be typed, and is done when somebody else approves it, in a
+    /// day.
     Rollback(take::Rollback),
     /// Say why a host does or does not meet its policy, event by event
     Explain(Explain),

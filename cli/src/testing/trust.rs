@@ -2,7 +2,7 @@
 
 use flota_proto::v1::{
     AttestationRecord, DiffPoliciesResponse, Escalation, ExplainPolicyResponse, HostDetail, ObserveResponse,
-    ObservedPcr, ObservedValue, PcrState, PendingEnrolment, Policy, PolicyDetail,
+    ObservedPcr, ObservedValue, PcrState, PendingEnrolment, Policy, PolicyDetail, PolicyRequest,
 };
 use serde_json::json;
 
@@ -62,6 +62,19 @@ pub(crate) fn policy(version: u32, state: &str) -> Policy {
             "staged" | "retiring" => 3,
             _ => 0,
         },
+        request: None,
+    }
+}
+
+/// A change that waits for a second person.
+pub(crate) fn policy_request(change: &str) -> PolicyRequest {
+    PolicyRequest {
+        change: change.into(),
+        after_seconds: 0,
+        author: "operator/anna".into(),
+        reason: "OPS-7".into(),
+        at: "2026-11-23T14:43:10Z".into(),
+        until: "2026-11-24T14:43:10Z".into(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Policies by name, the newest version first.
 
 use flota_model::Timestamp;
-use flota_proto::v1::Policy;
+use flota_proto::v1::{Policy, PolicyRequest};
 
-use super::policy_words::{applies_to, label, met, sign, state};
+use super::policy_words::{applies_to, change, label, met, sign, state};
 use crate::output::table::{Cell, Table};
 use crate::output::text::short;
 use crate::output::{Format, Style, time};
@@ -17,7 +17,7 @@ pub(crate) fn render(policies: &[Policy], format: Format, now: Timestamp, style:
     for policy in policies {
         let mut cells = vec![
             Cell::from(label(policy)),
-            Cell::signed(sign(policy), &state(policy, now)),
+            Cell::signed(sign(policy), &standing(policy, now)),
             Cell::from(applies_to(policy)),
             Cell::from(met(policy)),
             Cell::from(&policy.author),
@@ -32,8 +32,13 @@ pub(crate) fn render(policies: &[Policy], format: Format, now: Timestamp, style:
     table.render(style)
 }
 
+fn standing(policy: &Policy, now: Timestamp) -> String {
+    let state = state(policy, now);
+    policy.request.as_ref().map_or(state.clone(), |request| format!("{state}, {} asked for", change(request)))
+}
+
 /// Columns of `-o tsv`.
-pub(crate) const COLUMNS: [&str; 13] = [
+pub(crate) const COLUMNS: [&str; 15] = [
     "name",
     "version",
     "state",
@@ -47,6 +52,8 @@ pub(crate) const COLUMNS: [&str; 13] = [
     "created_at",
     "note",
     "digest",
+    "asked",
+    "asked_by",
 ];
 
 /// One row of `-o tsv`.
@@ -65,7 +72,9 @@ pub(crate) fn row(policy: &Policy) -> Vec<String> {
         valid_until,
         hosts,
         hosts_met,
+        request,
     } = policy.clone();
+    let PolicyRequest { change, author: asked_by, .. } = request.unwrap_or_default();
     let [version, hosts, met] = [version, hosts, hosts_met].map(|number| number.to_string());
     let approvers = approvers.join(",");
     vec![
@@ -82,6 +91,8 @@ pub(crate) fn row(policy: &Policy) -> Vec<String> {
         created_at,
         note,
         digest,
+        change,
+        asked_by,
     ]
 }
 

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use flota_model::Timestamp;
-use flota_proto::v1::DiffPoliciesResponse;
+use flota_proto::v1::{DiffPoliciesResponse, PolicyRequest};
 
 use super::policy_change::{against_active, warning};
 use super::policy_loosening::{in_short, loosened};
 use super::policy_show::rules;
-use super::policy_words::{Known, applies_to, author, label};
+use super::policy_words::{Known, applies_to, author, change, label};
 use crate::confirm::Danger;
 use crate::output::text::{clean, count};
 use crate::output::{Format, Style, time};
+
+/// Said of changes that ask less of hosts.
+const SECOND_PERSON: &str = "it is done when a second person agrees: flota policy approve";
 
 /// A policy as it stands before the decision.
 #[derive(Debug, Clone, Copy)]
@@ -108,6 +111,7 @@ impl Outlook<'_> {
                 let lines = [
                     style.alarm("nothing takes its place: hosts are held to their own first quote again"),
                     style.alarm("where the controller demands a policy, they drift and get no new work"),
+                    style.point(SECOND_PERSON),
                     style.point(&format!("undo: flota policy rollback {}", clean(&policy.name))),
                 ];
                 (Danger::Severe, self.text(&format!("This ends {name}, the active version,"), &lines))
@@ -136,10 +140,26 @@ impl Outlook<'_> {
         let (before, met) = (label(active.policy), hosts(active.policy.hosts_met));
         let lines = [
             style.alarm(&format!("{before}, which {met} meet now, is not accepted any more")),
+            style.point(SECOND_PERSON),
             style.point(&format!("its versions: flota policy list {name}")),
             style.point(&format!("undo: flota policy rollback {name}, once more")),
         ];
         (Danger::Severe, self.text(&format!("This brings back the version of {name} before {before}"), &lines))
+    }
+
+    /// Before somebody agrees to a change that another person asked for.
+    pub(crate) fn agreement(&self, request: &PolicyRequest, style: Style) -> String {
+        let grace = Duration::from_secs(request.after_seconds.into());
+        let (_, consequences) =
+            if request.change == "rollback" { self.rollback(style) } else { self.retirement(grace, style) };
+        let mut asked = format!("{} asks for the {}", clean(&request.author), change(request));
+        if !grace.is_zero() {
+            asked.push_str(&format!(", accepted for {} more", time::span(grace)));
+        }
+        if !request.reason.is_empty() {
+            asked.push_str(&format!(": {}", clean(&request.reason)));
+        }
+        format!("{asked}\n{consequences}")
     }
 
     fn loosened(&self) -> Option<String> {

@@ -8,7 +8,7 @@ use flota_proto::v1::Policy;
 use super::host_show::facts;
 use super::pcr;
 use super::policy_document::{Approved, Document};
-use super::policy_words::{Known, applies_to, is_in_use, label, sign, state};
+use super::policy_words::{Known, applies_to, asked, is_in_use, label, sign, state};
 use crate::output::signs::Tone;
 use crate::output::table::{Cell, Table};
 use crate::output::text::{clean, short};
@@ -24,6 +24,10 @@ pub(crate) fn render(known: Known<'_>, format: Format, now: Timestamp, style: St
     let head = |name: &str| style.paint(Tone::Strong, &format!("{name:<10}"));
     let _infallible = writeln!(text, "{}{}", head("For"), audience(policy, style));
     let _infallible = writeln!(text, "{}{}", head("By"), people(policy, style));
+    if let Some(request) = &policy.request {
+        let waits = format!("{}, until {}", asked(request), time::stamp(&request.until));
+        let _infallible = writeln!(text, "{}{waits}", head("Waits"));
+    }
     if !policy.note.is_empty() {
         let _infallible = writeln!(text, "{}{}", head("Note"), clean(&policy.note));
     }

@@ -1,7 +1,7 @@
 //! A policy in signs and words: what it is called, where it stands, what a person would do next.
 
 use flota_model::Timestamp;
-use flota_proto::v1::{Policy, PolicyDetail};
+use flota_proto::v1::{Policy, PolicyDetail, PolicyRequest};
 
 use crate::output::signs::Sign;
 use crate::output::text::{clean, words};
@@ -72,9 +72,30 @@ pub(crate) fn state(policy: &Policy, now: Timestamp) -> String {
     }
 }
 
+/// The change that somebody asks for, as a noun.
+pub(crate) fn change(request: &PolicyRequest) -> &'static str {
+    match request.change.as_str() {
+        "retire" => "retirement",
+        "rollback" => "rollback",
+        _ => "change",
+    }
+}
+
+/// What waits for a second person.
+pub(crate) fn asked(request: &PolicyRequest) -> String {
+    format!("its {} is asked for by {}", change(request), clean(&request.author))
+}
+
 /// What to do next, one command a line.
 pub(crate) fn next(policy: &Policy) -> Vec<String> {
     let (label, name) = (label(policy), clean(&policy.name));
+    if let Some(request) = &policy.request {
+        return vec![format!(
+            "next: flota policy approve {label}     by somebody else than {}, until {}",
+            clean(&request.author),
+            time::stamp(&request.until)
+        )];
+    }
     match policy.state.as_str() {
         "draft" => vec![format!("next: flota policy approve {label}     by somebody else than {}", author(policy))],
         "approved" => vec![

@@ -1,7 +1,5 @@
 //! What follows from a finding: verdict, trust, lease, escalations, and the ordered actions against an untrusted host.
 
-use std::time::Duration;
-
 use flota_model::Timestamp;
 use flota_model::audit::AuditEntry;
 use flota_model::host::{OemStanding, Trust, VerdictKind};
@@ -13,10 +11,6 @@ use super::assess::{Finding, Genuine};
 use super::subject::Subject;
 use crate::core::Core;
 use crate::fault::Fault;
-
-/// How long a TPM may say "too early to tell". It says so for seconds after a power loss; one that goes on is no TPM that
-/// tells the time, or a host that does not want to answer.
-const RETRY_LIMIT: Duration = Duration::from_mins(10);
 
 /// What is done about an untrusted host, in this order; each is an entry of the audit log.
 const SHUT_OUT: [(&str, &str); 4] = [
@@ -33,7 +27,7 @@ pub(super) async fn follow(
     finding: Finding,
     now: Timestamp,
 ) -> Result<Outcome, Fault> {
-    let finding = patience(subject, finding, now);
+    let finding = patience(core, subject, finding, now);
     let next = next_trust(subject.trust, &finding);
     let lease = lease(core, &finding, now);
     let (verdict, reasons) = said(&finding);
@@ -86,16 +80,15 @@ pub(super) async fn follow(
 }
 
 /// A retry that goes on for too long is a miss.
-fn patience(subject: &mut Subject, finding: Finding, now: Timestamp) -> Finding {
+fn patience(core: &Core, subject: &Subject, finding: Finding, now: Timestamp) -> Finding {
     let Finding::Retry { reason } = finding else {
-        subject.retrying_since = None;
+        core.patience.answered(&subject.host);
         return finding;
     };
-    let since = *subject.retrying_since.get_or_insert(now);
-    if now.since(since) < RETRY_LIMIT {
-        return Finding::Retry { reason };
+    match core.patience.retried(&subject.host, now) {
+        None => Finding::Retry { reason },
+        Some(since) => Finding::Broken { reasons: vec![format!("retry_too_long: no verdict since {since}: {reason}")] },
     }
-    Finding::Broken { reasons: vec![format!("retry_too_long: no verdict since {since}: {reason}")] }
 }
 
 /// A broken chain of evidence does not mend itself: it takes an operator's word or a new enrolment. Drift and staleness

@@ -32,8 +32,6 @@ pub struct Subject {
     pub(super) baseline_log: Option<Digest>,
     /// The newest boot log, parsed once.
     pub(super) log: Option<(Digest, EventLog)>,
-    /// Since when every verdict was a retry.
-    pub(super) retrying_since: Option<Timestamp>,
 }
 
 impl Subject {
@@ -66,7 +64,6 @@ impl Subject {
             baseline: parse_stored(&known.baseline_json)?,
             baseline_log: known.baseline_log,
             log,
-            retrying_since: None,
         }))
     }
 

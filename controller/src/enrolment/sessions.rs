@@ -17,8 +17,9 @@ use crate::fault::{Code, Fault};
 const MAX_PENDING: usize = 1024;
 /// Enrolments one address may begin in [`WINDOW`]: a rack behind one NAT, not a flood.
 const MAX_BEGINS: u32 = 120;
-/// Enrolments one endorsement key may begin in [`WINDOW`]: an agent that tries again and again, not one that keeps the
-/// controller making credentials.
+/// Enrolments of one endorsement key that one address may begin in [`WINDOW`]: an agent that tries again and again, not
+/// one that keeps the controller making credentials. Nothing is proven at that point, and certificates are no secret: for
+/// the key alone, who knows a host's certificate could keep the host away.
 const MAX_BEGINS_OF_KEY: u32 = 20;
 /// The window of those limits.
 const WINDOW: Duration = Duration::from_mins(1);
@@ -37,24 +38,34 @@ const IPV6_NETWORK: u128 = !0 << 64;
 pub(crate) enum Source {
     /// An IPv4 address, or the network of an IPv6 address.
     Address(IpAddr),
-    /// SHA-256 of an endorsement key whose certificate was verified.
-    EndorsementKey(Digest),
+    /// SHA-256 of an endorsement key whose certificate was verified, from such an address.
+    EndorsementKey(Digest, IpAddr),
 }
 
 impl Source {
     /// The source that an address counts for.
     pub(crate) fn address(from: IpAddr) -> Self {
-        match from.to_canonical() {
-            IpAddr::V6(address) => Self::Address(Ipv6Addr::from_bits(address.to_bits() & IPV6_NETWORK).into()),
-            v4 @ IpAddr::V4(_) => Self::Address(v4),
-        }
+        Self::Address(network(from))
+    }
+
+    /// A TPM's enrolments from that address.
+    pub(crate) fn endorsement_key(key: Digest, from: IpAddr) -> Self {
+        Self::EndorsementKey(key, network(from))
     }
 
     const fn limit(&self) -> (u32, &'static str) {
         match self {
             Self::Address(_) => (MAX_BEGINS, "too many enrolments from this address"),
-            Self::EndorsementKey(_) => (MAX_BEGINS_OF_KEY, "too many enrolments of this TPM"),
+            Self::EndorsementKey(..) => (MAX_BEGINS_OF_KEY, "too many enrolments of this TPM"),
         }
+    }
+}
+
+/// What counts as one address.
+fn network(from: IpAddr) -> IpAddr {
+    match from.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & IPV6_NETWORK).into(),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 
@@ -190,8 +201,10 @@ mod tests {
     fn a_tpm_that_begins_too_often_waits() {
         let sessions = EnrolmentSessions::default();
         let now = Timestamp::from_micros(0);
-        let begun = (0..100).filter(|_| sessions.admit(Source::EndorsementKey(Digest::of(b"ek")), now).is_ok());
+        let from = |address: &str| Source::endorsement_key(Digest::of(b"ek"), address.parse().unwrap());
+        let begun = (0..100).filter(|_| sessions.admit(from("192.0.2.1"), now).is_ok());
         assert_eq!(begun.count(), usize::try_from(MAX_BEGINS_OF_KEY).unwrap());
+        assert!(sessions.admit(from("192.0.2.2"), now).is_ok(), "nobody keeps a host away from elsewhere");
     }
 
     #[test]

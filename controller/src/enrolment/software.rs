@@ -9,7 +9,7 @@ use flota_store::{Approval, Enrolment, HostKeys};
 use serde_json::json;
 
 use super::sessions::Source;
-use super::{Member, member_name, nothing_new, open_token, token_refused};
+use super::{Member, end_session_of_former_key, member_name, nothing_new, open_token, token_refused};
 use crate::ca;
 use crate::core::Core;
 use crate::fault::{Code, Fault};
@@ -69,6 +69,7 @@ pub async fn enrol(core: &Core, request: &SoftwareRequest<'_>, from: IpAddr) -> 
     let details = json!({ "token": token.id, "key_sha256": fingerprint, "key_storage": KeyStorage::File });
     let audit = core.audit_host(&host, "host.enrol", "ok", &details);
     let name = member_name(core.store.enrol(&enrolment, &audit).await?)?;
+    end_session_of_former_key(core, &host);
     let awaits_approval = token.admits.approval == Approval::Needed;
     tracing::warn!(host.id = %host, host.name = %name, awaits_approval, "host enrolled with a key in a file");
     Ok(Member { id: host, name, certificate: certificate.to_vec(), awaits_approval })

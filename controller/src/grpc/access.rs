@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use flota_attest::public::Public;
+use flota_model::host::{Host, KeyStorage};
 use flota_model::{HostId, Role};
 use serde_json::json;
 use tonic::Status;
@@ -201,6 +203,12 @@ async fn identify(core: &Core, certificate: &PeerCertificate, path: &str) -> Res
                 return Ok(None);
             }
             let host = core.store.host(id).await?.filter(|host| host.trust.admits_connection());
+            if let Some(host) = &host
+                && !is_its_key(core, host, &certificate.public_key).await?
+            {
+                tracing::warn!(host.id = %id, "a certificate over a key that this host had before was refused");
+                return Ok(None);
+            }
             // Until a person has let it in, a host may wait in a session, and nothing else.
             if path != WAITING_ROOM && host.as_ref().is_some_and(|host| host.awaits_approval) {
                 return Err(
@@ -215,6 +223,17 @@ async fn identify(core: &Core, certificate: &PeerCertificate, path: &str) -> Res
             Ok(operator.map(|operator| Principal::Operator { name: operator.name, role: operator.role }))
         }
     }
+}
+
+/// Whether this is the key that the host enrolled with last: a certificate over one before it ends with it.
+async fn is_its_key(core: &Core, host: &Host, public_key: &[u8]) -> Result<bool, Fault> {
+    let Some((keys, _)) = core.store.host_keys(&host.id).await? else { return Ok(false) };
+    if host.key_storage == KeyStorage::File {
+        return Ok(keys.tls_public == public_key);
+    }
+    let key = Public::parse_2b(&keys.tls_public)
+        .map_err(|error| Fault::new(Code::Bug, "the host's stored keys cannot be read").because(error))?;
+    Ok(key.spki_der() == public_key)
 }
 
 fn denial(principal: &Principal, path: &str) -> Fault {

@@ -6,15 +6,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use flota_chunks::MAX_CHUNK_BYTES;
-use flota_model::Digest;
+use flota_model::{Digest, HostId};
 use flota_proto::v1;
 use flota_proto::v1::blobs_server::Blobs;
 use flota_proto::v1::put_blob_request::Part;
 use futures_util::Stream;
+use serde_json::json;
 use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::access::{self, Principal};
+use super::rights;
 use crate::blobs::{BlobError, MAX_BLOB_BYTES, Presence};
 use crate::core::Core;
 use crate::fault::{Code, Fault};
@@ -41,6 +43,7 @@ impl Blobs for BlobsService {
         self.releases_alone(&principal, &digest).await?;
         let file = self.0.blobs.read(&digest, offset).map_err(Fault::from)?;
         let file = file.ok_or_else(|| Fault::not_found("blob", &digest.to_string()))?;
+        self.note_download(&principal, &digest, offset).await?;
         Ok(Response::new(Box::pin(chunks(file))))
     }
 
@@ -72,7 +75,13 @@ impl Blobs for BlobsService {
     }
 
     async fn stat(&self, request: Request<v1::StatBlobRequest>) -> Result<Response<v1::StatBlobResponse>, Status> {
+        let principal = access::principal(&request)?;
         let digest: Digest = request.into_inner().digest.parse().map_err(Fault::bad)?;
+        if let Principal::Host(host) = &principal
+            && !rights::may_export(&self.0, host, &digest).await?
+        {
+            return Ok(Response::new(v1::StatBlobResponse { complete: false, received_bytes: 0 }));
+        }
         let (complete, received_bytes) = match self.0.blobs.presence(&digest) {
             Presence::Whole { size } => (true, size),
             Presence::Partial { received } => (false, received),
@@ -84,9 +93,9 @@ impl Blobs for BlobsService {
         &self,
         request: Request<Streaming<v1::PutBlobRequest>>,
     ) -> Result<Response<v1::PutBlobResponse>, Status> {
-        let limit = match access::principal(&request)? {
-            Principal::Host(_) => MAX_EXPORT_BYTES,
-            Principal::Operator { .. } => MAX_BLOB_BYTES,
+        let (host, limit) = match access::principal(&request)? {
+            Principal::Host(host) => (Some(host), MAX_EXPORT_BYTES),
+            Principal::Operator { .. } => (None, MAX_BLOB_BYTES),
         };
         let mut parts = request.into_inner();
         let Some(v1::PutBlobRequest { part: Some(Part::Header(header)) }) = parts.next().await.transpose()? else {
@@ -96,6 +105,9 @@ impl Blobs for BlobsService {
         if header.size_bytes > limit {
             return Err(Fault::from(BlobError::TooLarge { limit }).into());
         }
+        if let Some(host) = &host {
+            self.may_send(host, &digest, header.size_bytes.saturating_sub(header.offset)).await?;
+        }
         if let Presence::Whole { size } = self.0.blobs.presence(&digest) {
             return Ok(Response::new(v1::PutBlobResponse { digest: header.digest, size_bytes: size }));
         }
@@ -104,6 +116,9 @@ impl Blobs for BlobsService {
             let Some(Part::Data(data)) = part?.part else {
                 return Err(Fault::new(Code::BadRequest, "after its header an upload has data alone").into());
             };
+            if let Some(host) = &host {
+                self.0.quotas.upload(host, u64::try_from(data.len()).unwrap_or(u64::MAX))?;
+            }
             upload = blocking(move || upload.write(&data).map(|()| upload)).await?;
         }
         let size_bytes = blocking(move || upload.finish()).await?;
@@ -115,12 +130,32 @@ impl BlobsService {
     /// Hosts are given packages of releases and nothing else.
     async fn releases_alone(&self, principal: &Principal, digest: &Digest) -> Result<(), Fault> {
         let Principal::Host(host) = principal else { return Ok(()) };
-        let releases = self.0.store.releases().await?;
-        if releases.iter().any(|release| release.target.digest == *digest) {
+        if rights::may_fetch(&self.0, digest).await? {
             return Ok(());
         }
         tracing::warn!(host.id = %host, blob = %digest, "a host asked for a blob that is no release");
         Err(Fault::not_found("blob", &digest.to_string()))
+    }
+
+    /// Who was given a bot's records is itself on the record.
+    async fn note_download(&self, principal: &Principal, digest: &Digest, offset: u64) -> Result<(), Fault> {
+        let Principal::Operator { .. } = principal else { return Ok(()) };
+        let details = json!({ "offset": offset });
+        let audit = self.0.audit_by(&principal.actor(), "blob.get", format!("blob/{digest}"), "ok", &details);
+        Ok(self.0.store.append_audit(&[audit]).await?)
+    }
+
+    /// Hosts send exports of their own, and so much a day.
+    async fn may_send(&self, host: &HostId, digest: &Digest, bytes: u64) -> Result<(), Fault> {
+        if !rights::may_export(&self.0, host, digest).await? {
+            tracing::warn!(host.id = %host, blob = %digest, "a host sends a blob that is another's");
+            return Err(Fault::new(Code::BadRequest, "this blob is no export of this host"));
+        }
+        if bytes > self.0.quotas.upload_left(host) {
+            // The refusal that counting it would be; nothing is counted of what is not taken.
+            self.0.quotas.upload(host, bytes)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The life of attestation policies: from what hosts measure to what they are held to, and why one of them does not.
 
+mod agreed;
 mod explain;
 mod measured;
 
@@ -10,7 +11,7 @@ use flota_attest::policy::{self, Policy, ProposedRules};
 use flota_model::{Digest, Selector, Timestamp};
 use flota_proto::v1;
 use flota_proto::v1::policies_server::Policies;
-use flota_store::{AddPolicy, ApprovePolicy, NewPolicy, PolicyRecord, PolicyState, Previous};
+use flota_store::{AddPolicy, NewPolicy, PolicyRecord, PolicyState, Previous};
 use serde_json::json;
 use tonic::{Request, Response, Status};
 
@@ -38,7 +39,9 @@ impl Policies for PoliciesService {
         let records = self.0.store.policies().await.map_err(Fault::from)?;
         let fleet = self.0.store.hosts().await.map_err(Fault::from)?;
         let chosen = records.iter().filter(|record| name.is_empty() || record.name == name);
-        Ok(Response::new(v1::ListPoliciesResponse { policies: chosen.map(|record| shown(record, &fleet)).collect() }))
+        Ok(Response::new(v1::ListPoliciesResponse {
+            policies: chosen.map(|record| shown(record, &fleet, self.0.now())).collect(),
+        }))
     }
 
     async fn show(&self, request: Request<v1::PolicyRef>) -> Result<Response<v1::PolicyDetail>, Status> {
@@ -98,18 +101,10 @@ impl Policies for PoliciesService {
     }
 
     async fn approve(&self, request: Request<v1::PolicyActionRequest>) -> Result<Response<v1::Policy>, Status> {
-        let core = &self.0;
-        let (actor, record, details) = action(core, request).await?;
-        let audit = core.audit_by(&actor, "policy.approve", format!("policy/{}", label(&record)), "ok", &details);
-        match core.store.approve_policy(&record.digest, &actor, &audit).await.map_err(Fault::from)? {
-            ApprovePolicy::Approved => changed(core, &record).await,
-            ApprovePolicy::AuthorMayNot => {
-                let sentence = format!("{} wrote {}: somebody else must approve it", record.author, label(&record));
-                Err(Fault::new(Code::WrongState, sentence).fix("ask another approver").into())
-            }
-            ApprovePolicy::NoDraft { state } => Err(wrong_state(&record, state, "approved").into()),
-            ApprovePolicy::NoSuchPolicy => Err(Fault::not_found("policy", &label(&record)).into()),
-        }
+        let actor = access::principal(&request)?.actor();
+        let v1::PolicyActionRequest { policy, reason } = request.into_inner();
+        let record = find(&self.0, &policy).await?;
+        agreed::approve(&self.0, &actor, &record, &reason).await
     }
 
     async fn stage(&self, request: Request<v1::StagePolicyRequest>) -> Result<Response<v1::Policy>, Status> {
@@ -144,43 +139,17 @@ impl Policies for PoliciesService {
     }
 
     async fn retire(&self, request: Request<v1::RetirePolicyRequest>) -> Result<Response<v1::Policy>, Status> {
-        let core = &self.0;
         let actor = access::principal(&request)?.actor();
         let v1::RetirePolicyRequest { policy, reason, after_seconds } = request.into_inner();
-        let record = find(core, &policy).await?;
-        let details = json!({ "reason": reason, "after_seconds": after_seconds });
-        let audit = core.audit_by(&actor, "policy.retire", format!("policy/{}", label(&record)), "ok", &details);
-        let to = match previous(core, after_seconds)? {
-            Previous::Retired => PolicyState::Retired,
-            Previous::AcceptedUntil(until) => PolicyState::Retiring { until },
-        };
-        set_state(core, &record, &["draft", "approved", "staged", "active", "retiring"], to, &audit).await
+        let record = find(&self.0, &policy).await?;
+        agreed::retire(&self.0, &actor, &record, &reason, after_seconds).await
     }
 
     async fn rollback(&self, request: Request<v1::PolicyActionRequest>) -> Result<Response<v1::Policy>, Status> {
-        let core = &self.0;
         let actor = access::principal(&request)?.actor();
         let v1::PolicyActionRequest { policy, reason } = request.into_inner();
-        let records = core.store.policies().await.map_err(Fault::from)?;
         let name = policy.split('@').next().unwrap_or_default();
-        let before = records
-            .iter()
-            .filter(|record| record.name == name && record.state != PolicyState::Active)
-            .filter_map(|record| record.activated_at.map(|at| (at, record)))
-            .max_by_key(|(at, _)| *at)
-            .map(|(_, record)| record.clone());
-        let record = before.ok_or_else(|| {
-            Fault::new(Code::WrongState, format!("no earlier version of `{name}` was ever active"))
-                .fix("flota policy list")
-        })?;
-        let audit = core.audit_by(
-            &actor,
-            "policy.rollback",
-            format!("policy/{}", label(&record)),
-            "ok",
-            &json!({ "reason": reason }),
-        );
-        activate(core, &record, &["retiring", "retired"], Previous::Retired, &audit).await
+        agreed::rollback(&self.0, &actor, name, &reason).await
     }
 
     async fn explain(
@@ -234,17 +203,6 @@ async fn active(core: &Core, name: &str) -> Result<Option<PolicyRecord>, Fault> 
     Ok(records.into_iter().find(|record| record.name == name && record.state == PolicyState::Active))
 }
 
-async fn action(
-    core: &Core,
-    request: Request<v1::PolicyActionRequest>,
-) -> Result<(String, PolicyRecord, serde_json::Value), Fault> {
-    let actor = access::principal(&request)?.actor();
-    let v1::PolicyActionRequest { policy, reason } = request.into_inner();
-    let record = find(core, &policy).await?;
-    let details = json!({ "reason": reason, "digest": record.digest });
-    Ok((actor, record, details))
-}
-
 async fn set_state(
     core: &Core,
     record: &PolicyRecord,
@@ -278,7 +236,7 @@ async fn changed(core: &Core, record: &PolicyRecord) -> Result<Response<v1::Poli
     core.policies.reload(&*core.store).await.map_err(Fault::from)?;
     let fleet = core.store.hosts().await.map_err(Fault::from)?;
     let record = find(core, &record.digest.to_string()).await?;
-    Ok(Response::new(shown(&record, &fleet)))
+    Ok(Response::new(shown(&record, &fleet, core.now())))
 }
 
 fn previous(core: &Core, seconds: u32) -> Result<Previous, Fault> {
@@ -314,10 +272,14 @@ fn label(record: &PolicyRecord) -> String {
 
 async fn detail(core: &Core, record: &PolicyRecord, notes: Vec<String>) -> Result<v1::PolicyDetail, Fault> {
     let fleet = core.store.hosts().await?;
-    Ok(v1::PolicyDetail { policy: Some(shown(record, &fleet)), document_json: record.document_json.clone(), notes })
+    Ok(v1::PolicyDetail {
+        policy: Some(shown(record, &fleet, core.now())),
+        document_json: record.document_json.clone(),
+        notes,
+    })
 }
 
-fn shown(record: &PolicyRecord, fleet: &[flota_model::host::Host]) -> v1::Policy {
+fn shown(record: &PolicyRecord, fleet: &[flota_model::host::Host], now: Timestamp) -> v1::Policy {
     let applies_to = read(record).map(|policy| policy.applies_to().to_owned()).unwrap_or_default();
     let selector: Option<Selector> = applies_to.parse().ok();
     let hosts = fleet.iter().filter(|host| {
@@ -346,5 +308,6 @@ fn shown(record: &PolicyRecord, fleet: &[flota_model::host::Host]) -> v1::Policy
         note: record.note.clone(),
         valid_from: from,
         valid_until: until,
+        request: agreed::waiting(record, now).map(agreed::shown),
     }
 }

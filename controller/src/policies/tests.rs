@@ -25,6 +25,7 @@ fn record(version: u32, state: PolicyState, document_json: String) -> PolicyReco
         note: String::new(),
         created_at: NOW,
         activated_at: None,
+        request: None,
     }
 }
 

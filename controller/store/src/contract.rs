@@ -31,6 +31,7 @@ macro_rules! contract_suite {
         $crate::contract_suite! { @mount $make;
             operators: [
                 an_operator_is_found_by_its_certificate,
+                an_operator_that_is_removed_is_nobody,
                 a_name_and_a_certificate_belong_to_one_operator,
             ];
             tokens: [
@@ -112,6 +113,8 @@ macro_rules! contract_suite {
                 a_policy_becomes_active_by_its_activation_only,
                 one_policy_of_a_name_is_active,
                 a_policy_that_was_active_can_be_again,
+                a_change_that_was_asked_for_is_taken_once,
+                a_change_of_state_ends_what_was_asked_for,
                 an_activation_from_another_state_changes_nothing,
                 one_of_two_activations_at_once_is_active,
             ];
@@ -140,6 +143,7 @@ macro_rules! contract_suite {
                 the_same_blob_is_the_same_export,
                 an_export_is_stored_once_for_each_host,
                 exports_are_listed_newest_first,
+                a_blob_is_known_by_the_hosts_that_exported_it,
             ];
             releases: [
                 a_release_is_published_once,

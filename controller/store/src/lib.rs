@@ -14,8 +14,8 @@ pub use error::StoreError;
 pub use records::{
     ATTESTATIONS_KEPT, AddPolicy, Admits, Approval, ApprovePolicy, AttestationRecord, BootLog, Delivery, EnrolOutcome,
     Enrolment, EscalationRecord, FinishedTask, HostKeys, HostMeasurements, Lease, NewEscalation, NewPolicy, NewToken,
-    OperatorRecord, PolicyRecord, PolicyState, Previous, Publish, Resolution, RolloutRecord, SetDesired, SetPlan,
-    TaskResultOutcome, TokenKey, TokenRecord, TokenState, VerdictRecord,
+    OperatorRecord, PolicyChange, PolicyRecord, PolicyRequest, PolicyState, Previous, Publish, Resolution,
+    RolloutRecord, SetDesired, SetPlan, TaskResultOutcome, TokenKey, TokenRecord, TokenState, VerdictRecord,
 };
 pub use traits::{
     AttestationStore, AuditStore, EnrolmentStore, EscalationStore, HostStore, OperatorStore, PolicyStore,

@@ -12,6 +12,8 @@ pub use attestation::{ATTESTATIONS_KEPT, AttestationRecord, BootLog, HostMeasure
 pub use enrolment::{Admits, Approval, EnrolOutcome, Enrolment, HostKeys, NewToken, TokenKey, TokenRecord, TokenState};
 pub use escalation::{Delivery, EscalationRecord, NewEscalation, Resolution};
 pub use operator::OperatorRecord;
-pub use policy::{AddPolicy, ApprovePolicy, NewPolicy, PolicyRecord, PolicyState, Previous};
+pub use policy::{
+    AddPolicy, ApprovePolicy, NewPolicy, PolicyChange, PolicyRecord, PolicyRequest, PolicyState, Previous,
+};
 pub use rollout::{Publish, RolloutRecord, SetDesired, SetPlan};
 pub use task::{FinishedTask, TaskResultOutcome};

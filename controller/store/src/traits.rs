@@ -14,8 +14,8 @@ use flota_model::{Digest, HostId, RolloutId, TaskId, Timestamp, TokenId};
 use crate::{
     AddPolicy, ApprovePolicy, AttestationRecord, BootLog, Delivery, EnrolOutcome, Enrolment, EscalationRecord,
     FinishedTask, HostKeys, HostMeasurements, NewEscalation, NewPolicy, NewToken, OperatorRecord, PolicyRecord,
-    PolicyState, Previous, Publish, Resolution, RolloutRecord, SetDesired, SetPlan, StoreError, TaskResultOutcome,
-    TokenKey, TokenRecord, VerdictRecord,
+    PolicyRequest, PolicyState, Previous, Publish, Resolution, RolloutRecord, SetDesired, SetPlan, StoreError,
+    TaskResultOutcome, TokenKey, TokenRecord, VerdictRecord,
 };
 
 /// Everything.
@@ -52,6 +52,9 @@ impl<T> Store for T where
 pub trait OperatorStore: Send + Sync {
     /// Adds an operator. False: one of that name or with that certificate is there, nothing changed.
     async fn add_operator(&self, operator: &OperatorRecord, audit: &AuditEntry) -> Result<bool, StoreError>;
+
+    /// Removes an operator: its certificate is worth nothing from then on. False: there is none of that name.
+    async fn remove_operator(&self, name: &str, audit: &AuditEntry) -> Result<bool, StoreError>;
 
     /// The operator with this certificate.
     async fn operator_by_certificate(&self, certificate: &Digest) -> Result<Option<OperatorRecord>, StoreError>;
@@ -180,8 +183,24 @@ pub trait PolicyStore: Send + Sync {
         audit: &AuditEntry,
     ) -> Result<ApprovePolicy, StoreError>;
 
+    /// Notes that somebody asks for a change, in the place of what was asked for before. False: no such policy.
+    async fn ask_policy_change(
+        &self,
+        digest: &Digest,
+        request: &PolicyRequest,
+        audit: &AuditEntry,
+    ) -> Result<bool, StoreError>;
+
+    /// Takes the request away, so that it can be carried out once. False: it is not the one that waits.
+    async fn take_policy_request(
+        &self,
+        digest: &Digest,
+        request: &PolicyRequest,
+        audit: &AuditEntry,
+    ) -> Result<bool, StoreError>;
+
     /// Changes the state of a policy to anything but `Active` (that is [`StoreError::Rejected`]). False: its state's word
-    /// is not among those of `from`.
+    /// is not among those of `from`. Ends what was asked for.
     async fn set_policy_state(
         &self,
         digest: &Digest,
@@ -191,7 +210,7 @@ pub trait PolicyStore: Send + Sync {
     ) -> Result<bool, StoreError>;
 
     /// Makes a policy active, and in the same transaction what was active under its name retired or retiring. False: its
-    /// state's word is not among those of `from`, nothing changed. There is never more than one active of a name.
+    /// state's word is not among those of `from`, nothing changed. There is never more than one active of a name. Ends what was asked for.
     async fn activate_policy(
         &self,
         digest: &Digest,
@@ -263,6 +282,12 @@ pub trait TaskStore: Send + Sync {
 
     /// Newest exports, newest first; of one host, or of all.
     async fn exports(&self, host: Option<&HostId>, limit: u32) -> Result<Vec<Export>, StoreError>;
+
+    /// Hosts whose export this blob is.
+    async fn exporters(&self, blob: &Digest) -> Result<Vec<HostId>, StoreError>;
+
+    /// Blobs of all exports.
+    async fn exported_blobs(&self) -> Result<Vec<Digest>, StoreError>;
 
     /// Newest health report of each host that has one.
     async fn health(&self) -> Result<Vec<HostHealth>, StoreError>;

@@ -5,7 +5,9 @@
 
 mod kept;
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,8 @@ use kept::Kept;
 const MAX_NEW_ROOTS: u64 = 64;
 /// A source that has not given the few files by then is as good as silent (TUF: slow retrieval attack).
 const DEADLINE: Duration = Duration::from_mins(1);
+/// Mode bits: write for group and others.
+const WRITABLE_BY_OTHERS: u32 = 0o022;
 /// Where the client believes the files to be; only their names go on to the source.
 const BASE: &str = "flota://releases/metadata/";
 
@@ -39,6 +43,9 @@ pub enum TrustError {
         #[source]
         source: io::Error,
     },
+    /// Others than its owner can write it, so it says nothing.
+    #[error("{} can be written by its group or by everybody: chmod go-w it, after a look at who wrote it", .0.display())]
+    Writable(PathBuf),
     /// It is no root that is signed by its own keys.
     #[error("the release root is not one: {0}; take metadata/1.root.json of the folder in which releases are signed")]
     NotARoot(String),
@@ -54,7 +61,13 @@ pub struct Trust {
 impl Trust {
     /// Begins with the root that people installed at `root`; what was learned since is kept at `state`.
     pub fn open(root: &Path, state: &Path) -> Result<Self, TrustError> {
-        let pinned = std::fs::read(root).map_err(|source| TrustError::Read { path: root.to_owned(), source })?;
+        let read = |source| TrustError::Read { path: root.to_owned(), source };
+        let mut file = File::open(root).map_err(read)?;
+        if file.metadata().map_err(read)?.mode() & WRITABLE_BY_OTHERS != 0 {
+            return Err(TrustError::Writable(root.to_owned()));
+        }
+        let mut pinned = Vec::new();
+        file.read_to_end(&mut pinned).map_err(read)?;
         check_root(&pinned)?;
         Ok(Self { state: state.to_owned(), pinned })
     }

@@ -29,7 +29,7 @@ every_message! {
     ListEscalationsResponse ListExportsRequest ListExportsResponse ListHostsRequest ListHostsResponse
     ListPoliciesRequest ListPoliciesResponse ListReleasesRequest ListReleasesResponse ListRolloutsRequest
     ListRolloutsResponse ListTokensRequest ListTokensResponse MetadataFile MetadataRequest ObserveRequest ObserveResponse ObservedPcr ObservedValue
-    PcrState PcrValue PendingEnrolment PiecesRequest Ping PingReply PingRequest Policy PolicyActionRequest PolicyDetail PolicyRef Pong
+    PcrState PcrValue PendingEnrolment PiecesRequest Ping PingReply PingRequest Policy PolicyActionRequest PolicyDetail PolicyRef PolicyRequest Pong
     ProposePolicyRequest PublishRequest PublishResponse PutBlobHeader PutBlobRequest PutBlobResponse Range Release ReleaseWave RenewRequest RenewResponse
     ResolveEscalationRequest RetirePolicyRequest RevokeTokenRequest RevokeTokenResponse Rollout RolloutActionRequest
     RunTaskRequest ShowHealthRequest ShowHealthResponse ShowHostRequest ShowRolloutRequest StagePolicyRequest

@@ -16,7 +16,7 @@ use crate::invocation::Invocation;
 use crate::output::text::{argument, clean};
 use crate::output::time::{Moment, parse_duration, parse_moment, parse_time};
 use crate::view::policy_outlook::Outlook;
-use crate::view::policy_words::{Known, label, next, sign, state};
+use crate::view::policy_words::{Known, asked, change, label, next, sign, state};
 
 /// `flota policy approve`
 #[derive(Debug, Args)]
@@ -102,7 +102,7 @@ impl Before {
     }
 }
 
-/// Shows what changes, asks, and approves exactly the document that was shown.
+/// Shows what changes, asks, and approves exactly the document that was shown, or the change that was asked for.
 pub(crate) async fn approve(invocation: &Invocation, args: Approve) -> Result<Exit, Failure> {
     let line = format!("flota policy approve {} --yes{}", argument(&args.which.policy), because(&args.which.reason));
     let yes = Assent::of_flag(args.yes);
@@ -111,12 +111,18 @@ pub(crate) async fn approve(invocation: &Invocation, args: Approve) -> Result<Ex
     let before = Before::look(invocation, &session, &args.which.policy).await?;
     let outlook = before.outlook(invocation)?;
     let policy = outlook.this.policy;
-    let diff = match outlook.active {
-        Some(active) => Some(between(&session, active.policy, policy).await?),
-        None => None,
+    let style = invocation.out.talk_style;
+    let question = if let Some(request) = &policy.request {
+        invocation.out.talk(&outlook.agreement(request, style));
+        format!("Agree to the {} of {}{}?", change(request), label(policy), outlook.place)
+    } else {
+        let diff = match outlook.active {
+            Some(active) => Some(between(&session, active.policy, policy).await?),
+            None => None,
+        };
+        invocation.out.talk(&outlook.approval(diff.as_ref(), style));
+        format!("Approve {}{}?", label(policy), outlook.place)
     };
-    invocation.out.talk(&outlook.approval(diff.as_ref(), invocation.out.talk_style));
-    let question = format!("Approve {}{}?", label(policy), outlook.place);
     confirm::moderate(invocation, &question, yes, &line)?;
     let request = PolicyActionRequest { policy: policy.digest.clone(), reason: args.which.reason };
     let policy = answered(session.policies().approve(session.ask(request)).await)?;
@@ -186,7 +192,8 @@ pub(super) fn ask(
 pub(super) fn told(invocation: &Invocation, policy: &Policy) -> Result<Exit, Failure> {
     let now = invocation.now();
     invocation.out.object("Policy", policy, &policy.digest, |style| {
-        style.say(sign(policy), &format!("{} is {}", label(policy), state(policy, now)))
+        let waits = policy.request.as_ref().map(|request| format!("; {}", asked(request))).unwrap_or_default();
+        style.say(sign(policy), &format!("{} is {}{waits}", label(policy), state(policy, now)))
     })?;
     invocation.out.talk(&next(policy).join("\n"));
     Ok(Exit::Good)

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::output::Format;
 use crate::testing::controller::{Controller, Script};
 use crate::testing::digest;
-use crate::testing::trust::{document, policy_detail, policy_diff};
+use crate::testing::trust::{document, policy_detail, policy_diff, policy_request};
 
 /// prod with a draft or whatever the newest version is, and prod@3 active.
 async fn controller(newest: &str) -> Controller {
@@ -141,6 +141,23 @@ async fn a_draft_is_dropped_without_a_question() {
     let ran = controller.run(&["policy", "retire", "prod@4"], Format::Table, None).await;
     assert_eq!(ran.data, "– prod@4 is retired\n");
     assert_eq!(decided(&controller, "Policies.Retire")["after_seconds"], json!(0));
+}
+
+#[tokio::test]
+async fn what_asks_less_of_hosts_waits_for_a_second_person_who_is_shown_what_it_means() {
+    let controller = controller("staged").await;
+    let ran = controller.run(&["policy", "retire", "prod@3", "--confirm", "prod"], Format::Table, None).await;
+    assert_eq!(ran.data, "✓ prod@3 is active; its retirement is asked for by operator/anna\n");
+    let next = "next: flota policy approve prod@3     by somebody else than operator/anna, until 2026-11-24 14:43:10 UTC";
+    assert!(ran.talk.contains(next), "{}", ran.talk);
+
+    for policy in &mut controller.script.lock().unwrap().policies {
+        policy.policy.as_mut().unwrap().request = Some(policy_request("retire"));
+    }
+    let ran = controller.run(&["policy", "approve", "prod@3"], Format::Table, Some(&["n"])).await;
+    assert!(ran.talk.contains("operator/anna asks for the retirement: OPS-7"), "{}", ran.talk);
+    assert!(ran.talk.contains("nothing takes its place"), "{}", ran.talk);
+    assert!(ran.talk.contains("Agree to the retirement of prod@3? [y/N]"), "{}", ran.talk);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use flota_proto::v1;
 use tonic::{Request, Response, Status};
 
-use super::super::trust::{explanation, observation};
+use super::super::trust::{explanation, observation, policy_request};
 use super::services::{Answer, Service, host};
 
 impl Service {
@@ -135,12 +135,17 @@ impl v1::policies_server::Policies for Service {
     async fn retire(&self, request: Request<v1::RetirePolicyRequest>) -> Answer<v1::Policy> {
         self.decide("Policies.Retire", &request)?;
         let v1::RetirePolicyRequest { policy, after_seconds, .. } = request.into_inner();
+        let known = self.policy(&policy)?.policy.unwrap_or_default();
+        if known.state == "active" {
+            return Ok(Response::new(v1::Policy { request: Some(policy_request("retire")), ..known }));
+        }
         Ok(Response::new(self.in_state(&policy, if after_seconds == 0 { "retired" } else { "retiring" })?))
     }
 
     async fn rollback(&self, request: Request<v1::PolicyActionRequest>) -> Answer<v1::Policy> {
         self.decide("Policies.Rollback", &request)?;
-        Ok(Response::new(self.in_state("prod@2", "active")?))
+        let before = self.in_state("prod@2", "retired")?;
+        Ok(Response::new(v1::Policy { request: Some(policy_request("rollback")), ..before }))
     }
 
     async fn explain(&self, request: Request<v1::ExplainPolicyRequest>) -> Answer<v1::ExplainPolicyResponse> {

@@ -13,6 +13,7 @@ use crate::blobs::Presence;
 use crate::ca;
 use crate::core::Core;
 use crate::fault::{Code, Fault};
+use crate::grpc::rights;
 use crate::peer::Peer;
 
 /// Longest health report kept, in bytes: it is shown to people.
@@ -60,6 +61,7 @@ pub(super) async fn store(core: &Core, host: &HostId, message: v1::TaskResult) -
 
 /// Stores an export that the host made before an update.
 pub(super) async fn archive(core: &Core, host: &HostId, made: v1::ExportResult) -> Result<(), Fault> {
+    core.quotas.entry(host)?;
     let export = export(core, host, made).await?;
     let details = json!({ "export": export.id, "blob": export.blob, "rollout": export.rollout });
     let audit = core.audit_host(host, "host.export", &export.status, &details);
@@ -73,10 +75,10 @@ async fn export(core: &Core, host: &HostId, made: v1::ExportResult) -> Result<Ex
     let Presence::Whole { size } = core.blobs.presence(&blob) else {
         return Err(Fault::new(Code::BadRequest, "the export's file was not uploaded before its result"));
     };
-    let rollout: Option<RolloutId> = match made.rollout.as_str() {
-        "" => None,
-        id => Some(id.parse().map_err(Fault::bad)?),
-    };
+    if !rights::may_export(core, host, &blob).await? {
+        return Err(Fault::new(Code::BadRequest, "the export's file is not this host's"));
+    }
+    let rollout = rollout(core, host, &made.rollout).await?;
     let unknown = || Fault::new(Code::UnknownCertificate, "the host is not in the fleet");
     let host = core.store.host(host).await?.ok_or_else(unknown)?;
     Ok(Export {
@@ -93,6 +95,21 @@ async fn export(core: &Core, host: &HostId, made: v1::ExportResult) -> Result<Ex
         reason: rollout.map(|id| format!("before the update of {id}")).unwrap_or_default(),
         rollout,
     })
+}
+
+/// The rollout that the host made an export for. One that the host has no part in is left out: a wrong number must not
+/// lose an export.
+async fn rollout(core: &Core, host: &HostId, id: &str) -> Result<Option<RolloutId>, Fault> {
+    if id.is_empty() {
+        return Ok(None);
+    }
+    let id: RolloutId = id.parse().map_err(Fault::bad)?;
+    let known = core.store.rollout(id).await?;
+    if known.is_some_and(|rollout| rollout.spec.targets.contains_key(host)) {
+        return Ok(Some(id));
+    }
+    tracing::warn!(host.id = %host, rollout = %id, "an export names a rollout that its host has no part in");
+    Ok(None)
 }
 
 fn health(core: &Core, host: &HostId, found: v1::HealthResult) -> Result<HostHealth, Fault> {

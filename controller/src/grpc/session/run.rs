@@ -167,6 +167,7 @@ impl Session {
         let Ok(Ok(Some(v1::AgentMessage { body: Some(Up::Hello(hello)) }))) = first else {
             return Err(Fault::new(Code::BadRequest, "the first message of a session must be a hello").into());
         };
+        self.core.quotas.entry(&self.host)?;
         let version: String = hello.agent_version.chars().take(60).collect();
         self.core.store.connected(&self.host, &version, self.core.now()).await.map_err(Fault::from)?;
         tracing::info!(host.id = %self.host, agent.version = %version, "session began");
@@ -195,8 +196,14 @@ impl Session {
         match body {
             Up::Hello(_) => Err(Fault::new(Code::BadRequest, "a session has one hello").into()),
             Up::Heartbeat(v1::Heartbeat {}) => Ok(()),
-            Up::Update(report) => self.report(report).await,
-            Up::TaskResult(result) => self.task_result(result).await,
+            Up::Update(report) => {
+                self.core.quotas.entry(&self.host)?;
+                self.report(report).await
+            }
+            Up::TaskResult(result) => {
+                self.core.quotas.entry(&self.host)?;
+                self.task_result(result).await
+            }
             Up::Evidence(evidence) => self.judge(evidence).await,
             Up::Pong(v1::Pong { id }) => {
                 if let Some(answered) = self.pings.remove(&id) {
@@ -205,7 +212,10 @@ impl Session {
                 }
                 Ok(())
             }
-            Up::Renew(request) => self.renew(&request.csr).await,
+            Up::Renew(request) => {
+                self.core.quotas.entry(&self.host)?;
+                self.renew(&request.csr).await
+            }
         }
     }
 

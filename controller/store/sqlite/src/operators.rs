@@ -29,6 +29,16 @@ impl OperatorStore for SqliteStore {
         Ok(true)
     }
 
+    async fn remove_operator(&self, name: &str, audit: &AuditEntry) -> Result<bool, StoreError> {
+        let mut writing = self.write("removing an operator").await?;
+        if writing.run(sqlx::query("delete from operators where name = $1").bind(name)).await? == 0 {
+            return Ok(false);
+        }
+        append(&mut writing, audit).await?;
+        writing.commit().await?;
+        Ok(true)
+    }
+
     async fn operator_by_certificate(&self, certificate: &Digest) -> Result<Option<OperatorRecord>, StoreError> {
         let select = "select name, role, certificate, created_at from operators where certificate = $1";
         let query = sqlx::query_as::<_, OperatorRow>(select).bind(certificate.to_string());

@@ -5,11 +5,15 @@ mod record;
 use async_trait::async_trait;
 use flota_model::Digest;
 use flota_model::audit::AuditEntry;
-use flota_store::{AddPolicy, ApprovePolicy, NewPolicy, PolicyRecord, PolicyState, PolicyStore, Previous, StoreError};
+use flota_store::{
+    AddPolicy, ApprovePolicy, NewPolicy, PolicyChange, PolicyRecord, PolicyRequest, PolicyState, PolicyStore, Previous,
+    StoreError,
+};
 
 use crate::SqliteStore;
 use crate::audit::append;
 use crate::row::Origin;
+use crate::transaction::Writing;
 use record::{PolicyRow, ProposalRow};
 
 /// `set_policy_state` was asked for what only `activate_policy` does.
@@ -80,6 +84,58 @@ impl PolicyStore for SqliteStore {
         Ok(ApprovePolicy::Approved)
     }
 
+    async fn ask_policy_change(
+        &self,
+        digest: &Digest,
+        request: &PolicyRequest,
+        audit: &AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let PolicyRequest { change, author, reason, at } = request;
+        let mut writing = self.write("asking for a change of a policy").await?;
+        let upsert = "insert into policy_requests (policy, change, after_seconds, author, reason, at) \
+                      select digest, $2, $3, $4, $5, $6 from policies where digest = $1 \
+                      on conflict (policy) do update set change = excluded.change, \
+                      after_seconds = excluded.after_seconds, author = excluded.author, reason = excluded.reason, \
+                      at = excluded.at";
+        let query = sqlx::query(upsert)
+            .bind(digest.to_string())
+            .bind(change.as_str())
+            .bind(after_seconds(*change))
+            .bind(author)
+            .bind(reason)
+            .bind(at.as_micros());
+        if writing.run(query).await? == 0 {
+            return Ok(false);
+        }
+        append(&mut writing, audit).await?;
+        writing.commit().await?;
+        Ok(true)
+    }
+
+    async fn take_policy_request(
+        &self,
+        digest: &Digest,
+        request: &PolicyRequest,
+        audit: &AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let PolicyRequest { change, author, reason: _, at } = request;
+        let mut writing = self.write("agreeing to a change of a policy").await?;
+        let delete = "delete from policy_requests \
+                      where policy = $1 and change = $2 and after_seconds = $3 and author = $4 and at = $5";
+        let query = sqlx::query(delete)
+            .bind(digest.to_string())
+            .bind(change.as_str())
+            .bind(after_seconds(*change))
+            .bind(author)
+            .bind(at.as_micros());
+        if writing.run(query).await? == 0 {
+            return Ok(false);
+        }
+        append(&mut writing, audit).await?;
+        writing.commit().await?;
+        Ok(true)
+    }
+
     async fn set_policy_state(
         &self,
         digest: &Digest,
@@ -106,6 +162,7 @@ impl PolicyStore for SqliteStore {
         if writing.run(query).await? == 0 {
             return Ok(false);
         }
+        end_request(&mut writing, digest).await?;
         append(&mut writing, audit).await?;
         writing.commit().await?;
         Ok(true)
@@ -118,7 +175,7 @@ impl PolicyStore for SqliteStore {
         previous: Previous,
         audit: &AuditEntry,
     ) -> Result<bool, StoreError> {
-        let digest = digest.to_string();
+        let (given, digest) = (digest, digest.to_string());
         let mut writing = self.write("activating a policy").await?;
         let from = writing.json(from)?;
         let select = "select name from policies where digest = $1 and state in (select value from json_each($2))";
@@ -136,8 +193,22 @@ impl PolicyStore for SqliteStore {
         let activate = "update policies set state = 'active', activated_at = $2, valid_from = null, \
                         valid_until = null where digest = $1";
         writing.run(sqlx::query(activate).bind(&digest).bind(audit.at.as_micros())).await?;
+        end_request(&mut writing, given).await?;
         append(&mut writing, audit).await?;
         writing.commit().await?;
         Ok(true)
     }
+}
+
+fn after_seconds(change: PolicyChange) -> u32 {
+    match change {
+        PolicyChange::Retire { after_seconds } => after_seconds,
+        PolicyChange::Rollback => 0,
+    }
+}
+
+/// What was asked for of the state before is not asked for of this one.
+async fn end_request(writing: &mut Writing, policy: &Digest) -> Result<(), StoreError> {
+    let delete = sqlx::query("delete from policy_requests where policy = $1").bind(policy.to_string());
+    writing.run(delete).await.map(drop)
 }

@@ -5,7 +5,7 @@ mod record;
 use async_trait::async_trait;
 use flota_model::audit::AuditEntry;
 use flota_model::task::{Export, HostHealth, Task, TaskState};
-use flota_model::{ExportId, HostId, RolloutId, TaskId, Timestamp};
+use flota_model::{Digest, ExportId, HostId, RolloutId, TaskId, Timestamp};
 use flota_store::{FinishedTask, StoreError, TaskResultOutcome, TaskStore};
 
 use crate::SqliteStore;
@@ -114,6 +114,20 @@ impl TaskStore for SqliteStore {
             None => sqlx::query_as::<_, ExportRow>(record::EXPORTS).bind(limit),
         };
         self.read("listing exports").all(query).await?.into_iter().map(Export::try_from).collect()
+    }
+
+    async fn exporters(&self, blob: &Digest) -> Result<Vec<HostId>, StoreError> {
+        let blob = blob.to_string();
+        let origin = Origin { table: "exports", row: &blob };
+        let query = sqlx::query_as::<_, (String,)>("select host from exports where blob = $1").bind(&blob);
+        let rows = self.read("looking up an export").all(query).await?;
+        rows.iter().map(|(host,)| origin.parse("host", host)).collect()
+    }
+
+    async fn exported_blobs(&self) -> Result<Vec<Digest>, StoreError> {
+        let query = sqlx::query_as::<_, (String,)>("select distinct blob from exports");
+        let rows = self.read("listing exported blobs").all(query).await?;
+        rows.iter().map(|(blob,)| Origin { table: "exports", row: blob }.parse("blob", blob)).collect()
     }
 
     async fn health(&self) -> Result<Vec<HostHealth>, StoreError> {

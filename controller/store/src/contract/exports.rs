@@ -62,3 +62,24 @@ pub async fn exports_are_listed_newest_first(store: &dyn Store) {
     assert_eq!(ids(store.exports(None, 2).await.unwrap()), [export_id(7), export_id(6)]);
     assert_eq!(ids(store.exports(Some(&one), 10).await.unwrap()), [export_id(7), export_id(5)]);
 }
+
+/// So that no host passes another's export off as its own, and no blob is removed that is somebody's.
+pub async fn a_blob_is_known_by_the_hosts_that_exported_it(store: &dyn Store) {
+    let (one, two) = (enrolled(store, 1).await, enrolled(store, 2).await);
+    let (bundle, other) = (export(5, 1, "bundle"), export(7, 2, "another"));
+    for export in [&bundle, &other, &export(6, 2, "bundle")] {
+        store.add_export(export, &entry("export.store", "export")).await.unwrap();
+    }
+    let mut exporters = store.exporters(&bundle.blob).await.unwrap();
+    exporters.sort();
+    let mut both = [one, two.clone()];
+    both.sort();
+    assert_eq!(exporters, both);
+    assert_eq!(store.exporters(&other.blob).await.unwrap(), [two]);
+    assert_eq!(store.exporters(&flota_model::Digest::of(b"nobody's")).await.unwrap(), []);
+    let mut blobs = store.exported_blobs().await.unwrap();
+    blobs.sort_by_key(ToString::to_string);
+    let mut expected = [bundle.blob, other.blob];
+    expected.sort_by_key(ToString::to_string);
+    assert_eq!(blobs, expected);
+}

@@ -34,3 +34,16 @@ pub async fn a_name_and_a_certificate_belong_to_one_operator(store: &dyn Store) 
     assert_eq!(store.operator_by_certificate(&Digest::of(b"another")).await.unwrap(), None);
     assert_eq!(logged(store).await, 1);
 }
+
+/// Who has left the team can do nothing from then on; the name may be given again.
+pub async fn an_operator_that_is_removed_is_nobody(store: &dyn Store) {
+    let anna = operator("anna", b"anna's");
+    assert!(store.add_operator(&anna, &entry("operator.add", "operator/anna")).await.unwrap());
+    let audit = entry("operator.remove", "operator/anna");
+    assert!(!store.remove_operator("eve", &audit).await.unwrap());
+    assert!(store.remove_operator("anna", &audit).await.unwrap());
+    assert_eq!(store.operator_by_certificate(&anna.certificate).await.unwrap(), None);
+    assert!(!store.remove_operator("anna", &audit).await.unwrap());
+    assert_eq!(logged(store).await, 2);
+    assert!(store.add_operator(&operator("anna", b"another"), &entry("operator.add", "operator/anna")).await.unwrap());
+}

@@ -4,7 +4,10 @@ use flota_model::Digest;
 use futures_util::future::join;
 
 use super::fixtures::{entry, logged, second};
-use crate::{AddPolicy, ApprovePolicy, NewPolicy, PolicyRecord, PolicyState, Previous, Store, StoreError};
+use crate::{
+    AddPolicy, ApprovePolicy, NewPolicy, PolicyChange, PolicyRecord, PolicyRequest, PolicyState, Previous, Store,
+    StoreError,
+};
 
 /// By anna, at second 5.
 fn policy(name: &str, content: &str) -> NewPolicy {
@@ -63,6 +66,7 @@ pub async fn a_policy_is_entered_as_a_draft(store: &dyn Store) {
         note: "firmware 1.14".into(),
         created_at: second(5),
         activated_at: None,
+        request: None,
     };
     assert_eq!(store.policies().await.unwrap(), [expected]);
     assert_eq!(logged(store).await, before + 1);
@@ -236,4 +240,44 @@ pub async fn one_of_two_activations_at_once_is_active(store: &dyn Store) {
     assert!(first && second);
     let states = [state(store, &one).await, state(store, &two).await];
     assert!(states.contains(&PolicyState::Active) && states.contains(&PolicyState::Retired), "{states:?}");
+}
+
+fn asked(by: &str, change: PolicyChange) -> PolicyRequest {
+    PolicyRequest { change, author: by.into(), reason: "OPS-7".into(), at: second(40) }
+}
+
+async fn ask(store: &dyn Store, digest: &Digest, request: &PolicyRequest) -> bool {
+    store.ask_policy_change(digest, request, &entry("policy.ask", "policy")).await.unwrap()
+}
+
+async fn take(store: &dyn Store, digest: &Digest, request: &PolicyRequest) -> bool {
+    store.take_policy_request(digest, request, &entry("policy.agree", "policy")).await.unwrap()
+}
+
+/// The newest question is the one that is answered, and once: what a person agrees to is what is done.
+pub async fn a_change_that_was_asked_for_is_taken_once(store: &dyn Store) {
+    let policy = added(store, "baseline", "one").await;
+    let (rollback, retire) = (PolicyChange::Rollback, PolicyChange::Retire { after_seconds: 60 });
+    let first = asked("anna", retire);
+    assert!(ask(store, &policy, &first).await);
+    assert_eq!(read(store, &policy).await.request.as_ref(), Some(&first));
+    let second = asked("piotr", rollback);
+    assert!(ask(store, &policy, &second).await);
+    assert!(!take(store, &policy, &first).await, "it was asked for something else meanwhile");
+    assert!(!take(store, &policy, &asked("piotr", PolicyChange::Retire { after_seconds: 0 })).await);
+    assert!(take(store, &policy, &second).await);
+    assert!(!take(store, &policy, &second).await);
+    assert_eq!(read(store, &policy).await.request, None);
+    assert!(!ask(store, &Digest::of(b"no policy"), &first).await);
+}
+
+/// What was asked for of the state before is not asked for of this one.
+pub async fn a_change_of_state_ends_what_was_asked_for(store: &dyn Store) {
+    let policy = added(store, "baseline", "one").await;
+    assert!(ask(store, &policy, &asked("anna", PolicyChange::Rollback)).await);
+    assert!(set(store, &policy, &["draft"], PolicyState::Approved).await);
+    assert_eq!(read(store, &policy).await.request, None);
+    assert!(ask(store, &policy, &asked("anna", PolicyChange::Rollback)).await);
+    assert!(activate(store, &policy, &["approved"], Previous::Retired).await);
+    assert_eq!(read(store, &policy).await.request, None);
 }

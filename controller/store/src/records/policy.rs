@@ -57,6 +57,43 @@ pub struct PolicyRecord {
     pub created_at: Timestamp,
     /// When it last became active; none: never.
     pub activated_at: Option<Timestamp>,
+    /// A change that waits for a second person.
+    pub request: Option<PolicyRequest>,
+}
+
+/// A change of a policy that one person asked for, and that takes two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyRequest {
+    /// Which change.
+    pub change: PolicyChange,
+    /// Operator.
+    pub author: String,
+    /// Why; may be empty.
+    pub reason: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A change that asks less of hosts than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyChange {
+    /// The active one is taken out of use.
+    Retire {
+        /// It stays accepted for so long, in seconds.
+        after_seconds: u32,
+    },
+    /// One that was active before is active again.
+    Rollback,
+}
+
+impl PolicyChange {
+    /// The word on the wire and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Retire { .. } => "retire",
+            Self::Rollback => "rollback",
+        }
+    }
 }
 
 /// Where a policy stands.

@@ -61,10 +61,23 @@ impl Kept {
         durable::write_file(path, MODE, format!("{}\n{body}\n", Digest::of(body.as_bytes())).as_bytes())
     }
 
-    /// Begins with the root that people installed, unless a newer one is known.
+    /// Begins with the root that people installed. Once there is trust, a newer root in that place counts only if the
+    /// keys of the known one signed it, like any root: who can write that file is not thereby who signs releases.
     pub(super) fn pin(&mut self, pinned: &[u8]) {
-        if version(&self.root) < version(pinned) {
+        let Some(known) = parsed(&self.root) else {
             self.root = pinned.to_vec();
+            return;
+        };
+        let Some(installed) = parsed(pinned) else { return };
+        if installed.signed.version <= known.signed.version {
+            return;
+        }
+        match known.signed.verify_role(&installed) {
+            Ok(()) => self.root = pinned.to_vec(),
+            Err(error) => tracing::warn!(
+                installed = installed.signed.version, known = known.signed.version, %error,
+                "the installed release root is newer, and not signed by the keys of the one that is known: it is ignored"
+            ),
         }
     }
 
@@ -97,7 +110,11 @@ impl Kept {
 
 /// Version of a root; 0 if it is none.
 fn version(root: &[u8]) -> u64 {
-    serde_json::from_slice::<Signed<Root>>(root).map_or(0, |root| root.signed.version.get())
+    parsed(root).map_or(0, |root| root.signed.version.get())
+}
+
+fn parsed(root: &[u8]) -> Option<Signed<Root>> {
+    serde_json::from_slice(root).ok()
 }
 
 fn parse(bytes: &[u8]) -> Option<Kept> {

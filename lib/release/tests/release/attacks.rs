@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flota_release::{
     Addition, DeskError, Floors, Lifetimes, MAX_METADATA_BYTES, Memory, NotAdmitted, RefreshError, Refusal, Role,
-    RootChange, Situation, admit,
+    RootChange, Situation, Trust, TrustError, admit,
 };
 use jiff::Timestamp;
 
@@ -246,4 +246,45 @@ async fn a_key_that_is_not_there_is_not_taken_away() {
     ground.release("1.0", &Addition::default());
     let change = RootChange { role: Role::Targets, add: Vec::new(), remove: vec!["00".into()], threshold: None };
     assert!(matches!(ground.desk().change_root(&[change], Timestamp::now()), Err(DeskError::NoSuchKey(..))));
+}
+
+#[tokio::test]
+async fn a_foreign_root_in_the_place_of_the_installed_one_is_not_believed() {
+    let ground = Ground::new();
+    ground.release("1.0", &Addition::default());
+    ground.trust().refresh(ground.mirror()).await.unwrap();
+    // Whoever can write the file, by the bot's account say, makes a root of a higher version with keys of their own.
+    let theirs = Ground::new();
+    theirs.release("6.6.6", &Addition::default());
+    theirs.replace_keys(&[Role::Timestamp]);
+    std::fs::write(ground.first_root(), &theirs.files()["2.root.json"]).unwrap();
+    let error = ground.trust().refresh(theirs.mirror()).await.unwrap_err();
+    assert!(matches!(error.refusal(), Some(Refusal::Signatures(_))), "{error}");
+    let catalogue = ground.trust().refresh(ground.mirror()).await.unwrap();
+    assert_eq!(catalogue.entries[0].terms.version, "1.0");
+}
+
+#[tokio::test]
+async fn a_newer_root_in_the_place_of_the_installed_one_counts_when_the_known_keys_signed_it() {
+    let ground = Ground::new();
+    ground.release("1.0", &Addition::default());
+    ground.trust().refresh(ground.mirror()).await.unwrap();
+    ground.replace_keys(&[Role::Root, Role::Timestamp]);
+    let files = ground.files();
+    std::fs::write(ground.first_root(), &files["2.root.json"]).unwrap();
+    // The mirror withholds the rotation; the people have brought it by hand.
+    let mirror = ground.mirror();
+    mirror.set("2.root.json", None);
+    ground.trust().refresh(mirror).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_root_that_everybody_can_write_is_none() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let ground = Ground::new();
+    for mode in [0o664, 0o646] {
+        std::fs::set_permissions(ground.first_root(), std::fs::Permissions::from_mode(mode)).unwrap();
+        let refused = Trust::open(&ground.first_root(), &ground.first_root().with_extension("state")).unwrap_err();
+        assert!(matches!(refused, TrustError::Writable(_)), "{refused}");
+    }
 }

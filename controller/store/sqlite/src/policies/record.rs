@@ -1,7 +1,7 @@
 //! Rows of policies.
 
 use flota_model::Timestamp;
-use flota_store::{PolicyRecord, PolicyState, StoreError};
+use flota_store::{PolicyChange, PolicyRecord, PolicyRequest, PolicyState, StoreError};
 
 use crate::row::Origin;
 
@@ -9,7 +9,8 @@ use crate::row::Origin;
 pub(super) const ALL_POLICIES: &str = "select p.digest, p.name, p.version, p.state, p.valid_from, p.valid_until, \
      p.document, p.author, p.note, p.created_at, p.activated_at, \
      (select json_group_array(a.approver order by a.at, a.approver) from policy_approvals a where a.policy = p.digest) \
-     as approvers from policies p order by p.name, p.version desc";
+     as approvers, r.change, r.after_seconds, r.author as asked_by, r.reason, r.at as asked_at \
+     from policies p left join policy_requests r on r.policy = p.digest order by p.name, p.version desc";
 
 #[derive(sqlx::FromRow)]
 pub(super) struct PolicyRow {
@@ -24,6 +25,18 @@ pub(super) struct PolicyRow {
     created_at: i64,
     activated_at: Option<i64>,
     approvers: String,
+    #[sqlx(flatten)]
+    request: RequestColumns,
+}
+
+/// All null where nothing was asked for.
+#[derive(sqlx::FromRow)]
+struct RequestColumns {
+    change: Option<String>,
+    after_seconds: Option<i64>,
+    asked_by: Option<String>,
+    reason: Option<String>,
+    asked_at: Option<i64>,
 }
 
 /// Who made a policy, and where it stands.
@@ -50,8 +63,19 @@ impl TryFrom<PolicyRow> for PolicyRecord {
     type Error = StoreError;
 
     fn try_from(row: PolicyRow) -> Result<Self, StoreError> {
-        let PolicyRow { digest, name, version, state, document, author, note, created_at, activated_at, approvers } =
-            row;
+        let PolicyRow {
+            digest,
+            name,
+            version,
+            state,
+            document,
+            author,
+            note,
+            created_at,
+            activated_at,
+            approvers,
+            request,
+        } = row;
         let origin = Origin { table: "policies", row: &digest };
         Ok(Self {
             name,
@@ -63,10 +87,32 @@ impl TryFrom<PolicyRow> for PolicyRecord {
             note,
             created_at: Timestamp::from_micros(created_at),
             activated_at: activated_at.map(Timestamp::from_micros),
+            request: request.read(Origin { table: "policy_requests", row: &digest })?,
             digest: origin.parse("digest", &digest)?,
         })
     }
 }
+
+impl RequestColumns {
+    fn read(self, origin: Origin<'_>) -> Result<Option<PolicyRequest>, StoreError> {
+        let (Some(change), Some(after_seconds), Some(author), Some(reason), Some(at)) =
+            (self.change, self.after_seconds, self.asked_by, self.reason, self.asked_at)
+        else {
+            return Ok(None);
+        };
+        let change = match change.as_str() {
+            "retire" => PolicyChange::Retire { after_seconds: origin.number("after_seconds", after_seconds)? },
+            "rollback" => PolicyChange::Rollback,
+            _ => return Err(origin.wrong("change", NoChange(change))),
+        };
+        Ok(Some(PolicyRequest { change, author, reason, at: Timestamp::from_micros(at) }))
+    }
+}
+
+/// A change that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no change of a policy")]
+struct NoChange(String);
 
 impl StateColumns {
     pub(super) fn read(self, origin: Origin<'_>) -> Result<PolicyState, StoreError> {
