@@ -1,5 +1,6 @@
 //! The way to the controller: a mutually authenticated connection, and a client for each service over it.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,6 +18,9 @@ use crate::failure::{Failure, tls_refusal};
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// Time for one answer, unless the call itself waits for hosts.
 const CALL_TIME: Duration = Duration::from_secs(30);
+
+/// Mode bits: anything for group and others.
+const OF_OTHERS: u32 = 0o077;
 
 /// A connection to one controller. Clones share it.
 #[derive(Debug, Clone)]
@@ -142,11 +146,25 @@ async fn connect(route: &Route) -> Result<Channel, Failure> {
 async fn secured(context: &Context) -> Result<Channel, Failure> {
     let entry = &context.entry;
     let unusable = |error: TlsFileError| unusable_files(context, &error);
+    private(context)?;
     let pem = |path: &Path| tls::read_file(path).map_err(unusable);
     let (ca, cert, key) = (pem(&entry.ca_file)?, pem(&entry.cert_file)?, pem(&entry.key_file)?);
     let config = tls::client_config(&ca, &cert, &key).map_err(unusable)?;
     let dialed = dial(&entry.endpoint, config).await.map_err(|error| unreachable(context, &error))?;
     Ok(dialed.channel)
+}
+
+/// A key that others can read is theirs as well. One that is not there is told of when it is read.
+fn private(context: &Context) -> Result<(), Failure> {
+    let path = &context.entry.key_file;
+    if std::fs::metadata(path).is_ok_and(|metadata| metadata.mode() & OF_OTHERS != 0) {
+        let sentence = format!("others can read the key of context `{}`, so it is not used", context.name);
+        return Err(Failure::new(Exit::Denied, sentence).nothing_changed().fix(format!(
+            "make it yours alone, and have a new one issued if it was not:  chmod 600 {}",
+            path.display()
+        )));
+    }
+    Ok(())
 }
 
 fn unusable_files(context: &Context, error: &TlsFileError) -> Failure {

@@ -7,6 +7,7 @@
 mod assess;
 mod consequences;
 pub mod patience;
+pub mod readings;
 pub mod recorder;
 pub mod subject;
 
@@ -74,7 +75,14 @@ pub async fn judge(
     let policies = core.policies.current();
     let now = core.now();
     let finding = or_retry(&subject.host, || {
-        assess::assess(subject, binding, evidence, core.selection, &policies, core.settings.policy_required, now)
+        let circumstances = assess::Circumstances {
+            selection: core.selection,
+            policies: &policies,
+            policy_required: core.settings.policy_required,
+            since_last: core.readings.since_last(&subject.host, now),
+            now,
+        };
+        assess::assess(subject, binding, evidence, &circumstances)
     });
     consequences::follow(core, subject, finding, now).await
 }

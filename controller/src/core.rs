@@ -10,6 +10,7 @@ use flota_store::Store;
 use tokio::sync::{Notify, watch};
 
 use crate::attestation::patience::Patience;
+use crate::attestation::readings::Readings;
 use crate::attestation::recorder::Recorder;
 use crate::blobs::BlobFolder;
 use crate::ca::FleetCa;
@@ -42,6 +43,8 @@ pub struct Core {
     pub policies: PolicyBook,
     /// How long hosts have been saying that it is too early to tell.
     pub patience: Patience,
+    /// When TPMs' clocks were read last.
+    pub readings: Readings,
     /// Stores verdicts.
     pub recorder: Recorder,
     /// What hosts have used of what they may.

@@ -1,5 +1,7 @@
 //! The two TLS listeners. Their accept loop bounds handshakes in number and time, and hands connections to tonic.
 
+mod places;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -17,7 +19,7 @@ use rustls::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -27,17 +29,20 @@ use crate::ca::Issued;
 use crate::core::Core;
 use crate::peer::{Identity, Peer, PeerCertificate};
 
+pub use places::Limits;
+use places::{Place, Places};
+
 /// A handshake that takes longer is an attack or a dead network (CVE-2023-38200).
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Handshakes in progress at once; more wait in the kernel's queue.
 const HANDSHAKES: usize = 512;
 /// Connections that wait for tonic to take them.
 const ACCEPTED: usize = 64;
-/// Connections open at once on the Enrollment listener, whose peers nobody knows: file descriptors are shared with the
-/// fleet's, which must not run out.
-pub const ENROLLMENT_CONNECTIONS: usize = 512;
-/// Connections open at once on the Fleet listener: ten thousand hosts, and room for transfers and operators.
-pub const FLEET_CONNECTIONS: usize = 16_384;
+/// The Enrollment listener, whose peers nobody knows: file descriptors are shared with the fleet's, which must not run
+/// out, and one address must not keep everybody else from enrolling.
+pub const ENROLLMENT: Limits = Limits { in_all: 512, of_one_source: 256 };
+/// The Fleet listener: ten thousand hosts, and room for transfers and operators. They may all come through one gateway.
+pub const FLEET: Limits = Limits { in_all: 16_384, of_one_source: 16_384 };
 
 /// Whether the listener asks for a client certificate. There is no "optional": CVE-2026-1709 is what comes of that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,19 +175,19 @@ pub async fn accept(
     listener: TcpListener,
     config: Arc<ServerConfig>,
     connections: mpsc::Sender<io::Result<Connection>>,
-    limit: usize,
+    limits: Limits,
     stopping: CancellationToken,
 ) {
     let acceptor = TlsAcceptor::from(config);
     let permits = Arc::new(Semaphore::new(HANDSHAKES));
-    let places = Arc::new(Semaphore::new(limit));
+    let places = Places::new(limits);
     loop {
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
-        let place = tokio::select! {
+        let free = tokio::select! {
             () = stopping.cancelled() => return,
-            place = Arc::clone(&places).acquire_owned() => place,
+            free = places.wait() => free,
         };
-        let Ok(place) = place else { return };
+        let Some(free) = free else { return };
         let accepted = tokio::select! {
             () = stopping.cancelled() => return,
             accepted = listener.accept() => accepted,
@@ -195,6 +200,10 @@ pub async fn accept(
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 continue;
             }
+        };
+        let Some(place) = places.take(free, address.ip()) else {
+            tracing::debug!(%address, "one more connection than an address may have was closed");
+            continue;
         };
         let (acceptor, connections) = (acceptor.clone(), connections.clone());
         // Bounded by the permits and by the timeout; it needs no tracking beyond them.
@@ -218,7 +227,7 @@ async fn handshake(
     acceptor: &TlsAcceptor,
     tcp: TcpStream,
     address: SocketAddr,
-    place: OwnedSemaphorePermit,
+    place: Place,
 ) -> io::Result<Connection> {
     tcp.set_nodelay(true)?;
     let stream = acceptor.accept(tcp).await?;
@@ -239,7 +248,7 @@ pub struct Connection {
     stream: TlsStream<TcpStream>,
     peer: Arc<Peer>,
     /// Given back when the connection ends.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Connected for Connection {

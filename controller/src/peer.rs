@@ -1,5 +1,6 @@
 //! Who is at the other end of a connection.
 
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use flota_model::{Digest, HostId, Timestamp};
@@ -7,6 +8,9 @@ use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::ca::SCHEME;
+
+/// Bits of an IPv6 address that name a network (RFC 4291 §2.5.1).
+const IPV6_NETWORK: u128 = !0 << 64;
 
 /// The other end of a connection: its certificate, if the listener asks for one, and keying material of the connection.
 #[derive(Debug, Clone)]
@@ -16,7 +20,7 @@ pub struct Peer {
     /// TLS exporter of this connection, which evidence is bound to.
     pub exporter: [u8; flota_seal::binding::EXPORTER_BYTES],
     /// Where it comes from, for limits.
-    pub address: std::net::IpAddr,
+    pub address: IpAddr,
 }
 
 /// A verified client certificate.
@@ -67,6 +71,15 @@ fn identity(uri: &str) -> Result<Identity, NoIdentity> {
         Some(("host", id)) => id.parse().map(Identity::Host).map_err(|_| NoIdentity),
         Some(("operator", name)) if is_operator_name(name) => Ok(Identity::Operator(name.to_owned())),
         _ => Err(NoIdentity),
+    }
+}
+
+/// What counts as one address: an IPv4 address, or the network of an IPv6 address, within which a host chooses its address
+/// as it likes.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & IPV6_NETWORK).into(),
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -19,6 +19,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 
 use crate::attestation::patience::Patience;
+use crate::attestation::readings::Readings;
 use crate::attestation::recorder::{self, Recorder};
 use crate::blobs::BlobFolder;
 use crate::ca::{CaError, FleetCa};
@@ -30,7 +31,7 @@ use crate::files::{self, FileError};
 use crate::grpc::access::AccessLayer;
 use crate::grpc::{enrollment_routes, fleet_routes};
 use crate::init::{DATABASE, endpoint};
-use crate::listener::{self, ClientCertificate, Connection, ENROLLMENT_CONNECTIONS, FLEET_CONNECTIONS, ListenerError};
+use crate::listener::{self, ClientCertificate, Connection, ListenerError};
 use crate::policies::PolicyBook;
 use crate::quotas::Quotas;
 use crate::sessions::Sessions;
@@ -123,6 +124,7 @@ async fn assemble(settings: Settings) -> Result<(Core, recorder::Queue), RunErro
         denied: Denied::default(),
         policies: PolicyBook::default(),
         patience: Patience::default(),
+        readings: Readings::default(),
         recorder,
         quotas: Quotas::new(settings.upload_bytes_per_day),
         enrolments: EnrolmentSessions::default(),
@@ -155,11 +157,11 @@ fn serve(
     gate: Gate,
 ) {
     let (sender, connections) = listener::channel();
-    let limit = match gate {
-        Gate::Open => ENROLLMENT_CONNECTIONS,
-        Gate::Table => FLEET_CONNECTIONS,
+    let limits = match gate {
+        Gate::Open => listener::ENROLLMENT,
+        Gate::Table => listener::FLEET,
     };
-    lifecycle.spawn_vital("accept", listener::accept(listener, tls, sender, limit, lifecycle.stopping()));
+    lifecycle.spawn_vital("accept", listener::accept(listener, tls, sender, limits, lifecycle.stopping()));
     let (stopping, core) = (lifecycle.stopping(), Arc::clone(core));
     lifecycle.spawn_vital("serve", async move {
         let served = match gate {

@@ -17,7 +17,7 @@ use rcgen::CertificateParams;
 use crate::controller::Controller;
 
 pub use enrolment::{EnrolmentConnection, Member, begin_request, enrol, prove, sign_begin, transcript};
-pub use session::{FleetSession, evidence};
+pub use session::{FleetSession, evidence, fleet_channel};
 
 /// Opens the keys of a folder in a TPM, or makes new ones there. A TPM has room for the keys of one folder at a time.
 pub fn open_tpm(swtpm: &Swtpm, state_dir: &Path, choice: KeyChoice) -> anyhow::Result<Tpm> {

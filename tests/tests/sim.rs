@@ -252,6 +252,26 @@ async fn a_simulated_agent_is_trusted_until_its_clock_is_rolled_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_runs_ahead_of_the_time_that_passed_is_another_tpms() {
+    let dir = tempfile::tempdir().unwrap();
+    let manufacturer = Manufacturer::new().unwrap();
+    let ground = ground(dir.path(), &manufacturer);
+    let agent = SimulatedAgent::new(Arc::new(manufacturer.make_tpm(AkKind::P256).unwrap()), ground.place.clone());
+    let member = agent.enrol(&ground.token("sim-1")).await.unwrap();
+    let (observer, mut verdicts) = watched();
+    let session = tokio::spawn(agent.connect(&member, observer).await.unwrap().run());
+    assert_eq!(told(&mut verdicts).await.0, VerdictKind::Pass);
+    // Seconds are the way to the controller; an hour is no such thing.
+    agent.tpm().turn_clock_ahead(Duration::from_secs(5));
+    assert_eq!(ground.challenge("sim-1")["verdict"], "pass");
+    agent.tpm().turn_clock_ahead(Duration::from_hours(1));
+    let outcome = ground.challenge("sim-1");
+    assert_eq!((&outcome["verdict"], &outcome["trust"]), (&"fail".into(), &"untrusted".into()), "{outcome}");
+    assert!(outcome["reasons"][0].as_str().unwrap().starts_with("clock_rate"), "{outcome}");
+    session.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_admits_one_simulated_agent_and_a_stranger_none() {
     let dir = tempfile::tempdir().unwrap();
     let manufacturer = Manufacturer::new().unwrap();

@@ -188,6 +188,13 @@ impl SoftTpm {
         state.clock.set(ClockInfo { clock: now.clock.saturating_sub(clock::milliseconds(by)), ..now });
     }
 
+    /// The clock goes ahead within the same boot: that of another TPM with the same keys, say.
+    pub fn turn_clock_ahead(&self, by: Duration) {
+        let mut state = self.lock();
+        let now = state.clock.now();
+        state.clock.set(ClockInfo { clock: now.clock.saturating_add(clock::milliseconds(by)), ..now });
+    }
+
     /// An orderly reboot: one reset more, and PCRs as at power-on.
     pub fn reboot(&self) {
         let mut state = self.lock();

@@ -72,3 +72,34 @@ fn they_are_listed_with_their_exchange_and_without_any_secret() {
     assert_eq!((broken.code, broken.stdout.as_str()), (2, ""));
     assert!(broken.stderr.contains("okx.checks[0]"), "{}", broken.stderr);
 }
+
+/// The path to an exchange is part of what is checked, and a variable must not send signed requests to somebody else.
+#[test]
+fn proxy_variables_change_no_path() {
+    use std::io::ErrorKind;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let root = installation();
+    let exchange = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("https://{}", exchange.local_addr().unwrap());
+    let entries = serde_json::json!({"binance": {"health_check": {"base_url": base_url}}});
+    fs::write(root.path().join("config/exchanges.json"), entries.to_string()).unwrap();
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    let names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    let variables = names.map(|name| (name, address.as_str()));
+    // The exchange is reached, and hangs up; the proxy is not.
+    let reached = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&reached);
+    drop(std::thread::spawn(move || {
+        exchange.incoming().for_each(|connection| {
+            drop(connection);
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+    }));
+    let ran = run(root.path(), &variables, &[&CHECK[..], &["--check", "public_api"]].concat());
+    assert_eq!(ran.code, 2, "{} {}", ran.stdout, ran.stderr);
+    assert!(reached.load(Ordering::Relaxed) > 0, "{} {}", ran.stdout, ran.stderr);
+    assert_eq!(proxy.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "nobody came to the proxy");
+}

@@ -1,5 +1,7 @@
 //! What a refused certificate looks like: TLS 1.3 tells only after the handshake.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -60,6 +62,7 @@ fn context(endpoint: String, server: &Ca, client: &Ca) -> (TempDir, Route) {
     let write = |name: &str, text: String| -> PathBuf {
         let path = folder.path().join(name);
         std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         path
     };
     let (certificate, key) = issue(client, "anna");
@@ -71,6 +74,19 @@ fn context(endpoint: String, server: &Ca, client: &Ca) -> (TempDir, Route) {
     };
     let route = Route::Tls(Box::new(Context { name: "demo".into(), entry }));
     (folder, route)
+}
+
+#[tokio::test]
+async fn a_key_that_others_can_read_is_not_used() {
+    let ours = ca();
+    let (folder, route) = context(serve(&ours).await, &ours, &ours);
+    for mode in [0o640, 0o604] {
+        std::fs::set_permissions(folder.path().join("anna.key"), Permissions::from_mode(mode)).unwrap();
+        let failure = Session::open(route.clone(), None).await.map(drop).unwrap_err();
+        let text = failure.render(PLAIN).unwrap();
+        assert_eq!(failure.exit(), Exit::Denied, "{text}");
+        assert!(text.contains("others can read the key of context `demo`"), "{text}");
+    }
 }
 
 #[tokio::test]

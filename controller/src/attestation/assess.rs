@@ -1,5 +1,7 @@
 //! What evidence shows. Everything that the verdict depends on comes in; nothing is read or written here.
 
+use std::time::Duration;
+
 use flota_attest::baseline::{Baseline, PcrDrift};
 use flota_attest::event_log::EventLog;
 use flota_attest::quote::{ClockState, QuoteEvidence, QuoteExpectation, QuoteFacts, Verdict, verify_quote};
@@ -59,20 +61,30 @@ struct Claims {
     oem: OemStanding,
 }
 
+/// What the verdict depends on beside the host and what it says.
+pub(super) struct Circumstances<'a> {
+    /// What quotes cover.
+    pub(super) selection: Selection,
+    /// In force now.
+    pub(super) policies: &'a Policies,
+    /// Whether a host without a policy fails.
+    pub(super) policy_required: bool,
+    /// How much time can have passed since the host's clock was read last; none: nobody knows.
+    pub(super) since_last: Option<Duration>,
+    pub(super) now: Timestamp,
+}
+
 pub(super) fn assess(
     subject: &Subject,
     binding: &Binding<'_>,
     evidence: &Evidence,
-    selection: Selection,
-    policies: &Policies,
-    policy_required: bool,
-    now: Timestamp,
+    circumstances: &Circumstances<'_>,
 ) -> Finding {
     let expectation = QuoteExpectation {
         ak: &subject.ak,
         ak_qualified_name: &subject.ak_name,
         qualifying_data: qualifying(binding, &evidence.claims),
-        selection,
+        selection: circumstances.selection,
         last: subject.clock,
     };
     let quote =
@@ -82,7 +94,7 @@ pub(super) fn assess(
             Finding::Broken { reasons: reasons.iter().map(|reason| format!("{}: {reason}", reason.code())).collect() }
         }
         Verdict::Retry(reason) => Finding::Retry { reason: format!("{}: {reason}", reason.code()) },
-        Verdict::Pass(facts) => genuine(subject, evidence, selection, policies, policy_required, &facts, now),
+        Verdict::Pass(facts) => genuine(subject, evidence, circumstances, &facts),
     }
 }
 
@@ -91,20 +103,14 @@ fn qualifying(binding: &Binding<'_>, claims: &[u8]) -> [u8; 32] {
     QuoteFields { nonce, challenge_id, host_id: host.as_str(), certificate_sha256, exporter, claims }.qualifying()
 }
 
-fn genuine(
-    subject: &Subject,
-    evidence: &Evidence,
-    selection: Selection,
-    policies: &Policies,
-    policy_required: bool,
-    facts: &QuoteFacts,
-    now: Timestamp,
-) -> Finding {
+fn genuine(subject: &Subject, evidence: &Evidence, circumstances: &Circumstances<'_>, facts: &QuoteFacts) -> Finding {
+    let Circumstances { selection, policies, policy_required, since_last, now } = *circumstances;
     let broken = |reason: String| Finding::Broken { reasons: vec![reason] };
     let Ok(claims) = serde_json::from_slice::<Claims>(&evidence.claims) else {
         return broken("claims: the host's claims cannot be read".into());
     };
-    if let Some(ahead) = clock_ahead(subject, facts, now) {
+    let read_before = subject.clock.zip(since_last);
+    if let Some(ahead) = read_before.and_then(|(last, passed)| clock_ahead(last, facts.clock_state(), passed)) {
         return broken(format!(
             "clock_rate: the TPM's clock ran {ahead} ms ahead of the time that passed: two TPMs with one key, or one that was restored"
         ));
@@ -217,16 +223,15 @@ fn notes(facts: &QuoteFacts) -> serde_json::Map<String, serde_json::Value> {
     notes
 }
 
-/// By how many milliseconds the TPM's clock is ahead of what can have passed since the last quote of this boot. None: it
-/// is not. A clock that is behind was suspended, which is no crime.
-fn clock_ahead(subject: &Subject, facts: &QuoteFacts, now: Timestamp) -> Option<u64> {
-    let ClockState { clock, reset_count, .. } = subject.clock?;
-    if facts.reset_count != reset_count {
+/// By how many milliseconds a TPM's clock is ahead of what can have `passed` since it was read `last`, in the same boot.
+/// None: it is not. A clock that is behind was suspended, which is no crime.
+fn clock_ahead(last: ClockState, next: ClockState, passed: Duration) -> Option<u64> {
+    if next.reset_count != last.reset_count {
         return None;
     }
-    let passed = u64::try_from(now.since(subject.clock_at?).as_millis()).unwrap_or(u64::MAX);
+    let passed = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
     let allowed = passed.saturating_add(passed / 1000 * CLOCK_TOLERANCE_PER_MILLE).saturating_add(CLOCK_GRACE_MS);
-    facts.clock.saturating_sub(clock).checked_sub(allowed).filter(|ahead| *ahead > 0)
+    next.clock.saturating_sub(last.clock).checked_sub(allowed).filter(|ahead| *ahead > 0)
 }
 
 fn drift_reason(drift: &PcrDrift) -> String {
@@ -236,4 +241,28 @@ fn drift_reason(drift: &PcrDrift) -> String {
         Some(value) => Digest::from_bytes(value).short(),
     };
     format!("pcr_drift: PCR {} is {}…, the baseline has {}…", drift.index, show(drift.actual), show(drift.expected))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ahead(elapsed_ms: u64, passed: Duration) -> Option<u64> {
+        let last = ClockState { clock: 5_000_000, reset_count: 3, restart_count: 0, firmware: 1 };
+        clock_ahead(last, ClockState { clock: last.clock + elapsed_ms, ..last }, passed)
+    }
+
+    #[test]
+    fn a_clock_may_be_as_fast_as_the_specification_allows_and_no_faster() {
+        let five_minutes = Duration::from_mins(5);
+        assert_eq!(ahead(300_000, five_minutes), None);
+        assert_eq!(ahead(345_000 + 10_000, five_minutes), None, "15 % and the grace");
+        assert_eq!(ahead(345_000 + 10_001, five_minutes), Some(1));
+        assert_eq!(ahead(60_000, five_minutes), None, "it was suspended");
+        let hour = 3_600_000;
+        assert_eq!(ahead(hour, five_minutes), Some(hour - 355_000));
+        let rebooted = ClockState { clock: 0, reset_count: 4, restart_count: 0, firmware: 1 };
+        let last = ClockState { reset_count: 3, ..rebooted };
+        assert_eq!(clock_ahead(last, ClockState { clock: hour, ..rebooted }, five_minutes), None, "another boot");
+    }
 }

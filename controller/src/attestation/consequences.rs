@@ -61,7 +61,8 @@ pub(super) async fn follow(
 
     // Only what is stored is believed.
     if let Some(measurements) = measurements {
-        subject.remember(&measurements, now)?;
+        subject.remember(&measurements)?;
+        core.readings.note(&subject.host, now);
     }
     if log.is_some() {
         subject.log = log;

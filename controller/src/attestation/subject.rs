@@ -26,8 +26,6 @@ pub struct Subject {
     pub(super) ak_name: QualifiedName,
     /// None before the first genuine quote.
     pub(super) clock: Option<ClockState>,
-    /// When that clock was read.
-    pub(super) clock_at: Option<Timestamp>,
     pub(super) baseline: Option<Baseline>,
     pub(super) baseline_log: Option<Digest>,
     /// The newest boot log, parsed once.
@@ -60,7 +58,6 @@ impl Subject {
             ak,
             ak_name,
             clock: parse_stored(&known.clock_json)?,
-            clock_at: host.confirmed.as_ref().map(|confirmed| confirmed.at),
             baseline: parse_stored(&known.baseline_json)?,
             baseline_log: known.baseline_log,
             log,
@@ -80,9 +77,8 @@ impl Subject {
         self.log.as_ref().map(|(digest, _)| digest.as_bytes().to_vec()).unwrap_or_default()
     }
 
-    pub(super) fn remember(&mut self, measurements: &HostMeasurements, at: Timestamp) -> Result<(), Fault> {
+    pub(super) fn remember(&mut self, measurements: &HostMeasurements) -> Result<(), Fault> {
         self.clock = parse_stored(&measurements.clock_json)?;
-        self.clock_at = Some(at);
         self.baseline = parse_stored(&measurements.baseline_json)?;
         self.baseline_log = measurements.baseline_log;
         Ok(())

@@ -1,7 +1,7 @@
 //! Enrolments between their two calls, in memory: a restart loses them, and the host begins again.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use flota_store::Approval;
 
 use super::{CheckedKeys, Member};
 use crate::fault::{Code, Fault};
+use crate::peer::network;
 
 /// Enrolments in progress at once: each holds a few kilobytes and lasts a minute at most.
 const MAX_PENDING: usize = 1024;
@@ -30,8 +31,6 @@ const MAX_SOURCES: usize = 4096;
 const MAX_ATTEMPTS: u32 = 5;
 /// Tokens whose attempts are remembered; only who holds a token gets one into the map.
 const MAX_TOKENS: usize = 4096;
-/// Bits of an IPv6 address that name a network (RFC 4291 §2.5.1): within it a host chooses its address as it likes.
-const IPV6_NETWORK: u128 = !0 << 64;
 
 /// Who begins enrolments, for the limits.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -58,14 +57,6 @@ impl Source {
             Self::Address(_) => (MAX_BEGINS, "too many enrolments from this address"),
             Self::EndorsementKey(..) => (MAX_BEGINS_OF_KEY, "too many enrolments of this TPM"),
         }
-    }
-}
-
-/// What counts as one address.
-fn network(from: IpAddr) -> IpAddr {
-    match from.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & IPV6_NETWORK).into(),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

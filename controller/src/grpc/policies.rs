@@ -102,9 +102,9 @@ impl Policies for PoliciesService {
 
     async fn approve(&self, request: Request<v1::PolicyActionRequest>) -> Result<Response<v1::Policy>, Status> {
         let actor = access::principal(&request)?.actor();
-        let v1::PolicyActionRequest { policy, reason } = request.into_inner();
+        let v1::PolicyActionRequest { policy, reason, asked_at } = request.into_inner();
         let record = find(&self.0, &policy).await?;
-        agreed::approve(&self.0, &actor, &record, &reason).await
+        agreed::approve(&self.0, &actor, &record, &reason, &asked_at).await
     }
 
     async fn stage(&self, request: Request<v1::StagePolicyRequest>) -> Result<Response<v1::Policy>, Status> {
@@ -147,7 +147,7 @@ impl Policies for PoliciesService {
 
     async fn rollback(&self, request: Request<v1::PolicyActionRequest>) -> Result<Response<v1::Policy>, Status> {
         let actor = access::principal(&request)?.actor();
-        let v1::PolicyActionRequest { policy, reason } = request.into_inner();
+        let v1::PolicyActionRequest { policy, reason, asked_at: _ } = request.into_inner();
         let name = policy.split('@').next().unwrap_or_default();
         agreed::rollback(&self.0, &actor, name, &reason).await
     }

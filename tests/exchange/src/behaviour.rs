@@ -35,6 +35,11 @@ pub enum Mode {
         /// The free amount, as the exchange prints it.
         free: String,
     },
+    /// Every request is sent on to the same path of another host, as a captive portal or a thief of names would.
+    Redirect {
+        /// That host's base URL.
+        to: String,
+    },
     /// The headroom header counts this as used instead of the connection's own; nothing where there is no header.
     Crowded {
         /// Weight used in the current minute.
@@ -46,7 +51,7 @@ pub enum Mode {
 ///
 /// `{"mode": "throttle", "retry_after_s": 2, "for_key": "key-7", "times": 1}`: `mode` is one of `normal`, `fail`,
 /// `throttle` (`retry_after_s`, 1 if absent), `lag` (`delay_ms`), `skew` (`skew_ms`), `bad_balance` (`free`,
-/// `0.00000000` if absent), `crowded` (`used_weight`). `for_key` limits it to requests that carry that API key, `times`
+/// `0.00000000` if absent), `redirect` (`to`), `crowded` (`used_weight`). `for_key` limits it to requests that carry that API key, `times`
 /// to so many requests. `normal` without `for_key` forgets every order. Unknown fields are refused.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "OrderFields")]
@@ -102,6 +107,7 @@ enum ModeName {
     Lag,
     Skew,
     BadBalance,
+    Redirect,
     Crowded,
 }
 
@@ -115,6 +121,7 @@ struct OrderFields {
     delay_ms: Option<u64>,
     skew_ms: Option<i64>,
     free: Option<String>,
+    to: Option<String>,
     used_weight: Option<u32>,
 }
 
@@ -122,31 +129,41 @@ impl TryFrom<OrderFields> for Order {
     type Error = UnusableOrder;
 
     fn try_from(fields: OrderFields) -> Result<Self, UnusableOrder> {
-        let OrderFields { mode, for_key, times, retry_after_s, delay_ms, skew_ms, free, used_weight } = fields;
-        let given =
-            [retry_after_s.is_some(), delay_ms.is_some(), skew_ms.is_some(), free.is_some(), used_weight.is_some()];
+        let OrderFields { mode, for_key, times, retry_after_s, delay_ms, skew_ms, free, to, used_weight } = fields;
+        let given = [
+            retry_after_s.is_some(),
+            delay_ms.is_some(),
+            skew_ms.is_some(),
+            free.is_some(),
+            used_weight.is_some(),
+            to.is_some(),
+        ];
         let (mode, takes) = match mode {
-            ModeName::Normal => (Mode::Normal, [false; 5]),
-            ModeName::Fail => (Mode::Fail, [false; 5]),
+            ModeName::Normal => (Mode::Normal, [false; 6]),
+            ModeName::Fail => (Mode::Fail, [false; 6]),
             ModeName::Throttle => {
                 let retry_after_s = retry_after_s.unwrap_or(1);
-                (Mode::Throttle { retry_after_s }, [true, false, false, false, false])
+                (Mode::Throttle { retry_after_s }, [true, false, false, false, false, false])
             }
             ModeName::Lag => {
                 let delay_ms = delay_ms.ok_or(UnusableOrder::Missing { mode: "lag", field: "delay_ms" })?;
-                (Mode::Lag { delay_ms }, [false, true, false, false, false])
+                (Mode::Lag { delay_ms }, [false, true, false, false, false, false])
             }
             ModeName::Skew => {
                 let skew_ms = skew_ms.ok_or(UnusableOrder::Missing { mode: "skew", field: "skew_ms" })?;
-                (Mode::Skew { skew_ms }, [false, false, true, false, false])
+                (Mode::Skew { skew_ms }, [false, false, true, false, false, false])
             }
             ModeName::BadBalance => {
                 let free = free.unwrap_or_else(|| "0.00000000".to_owned());
-                (Mode::BadBalance { free }, [false, false, false, true, false])
+                (Mode::BadBalance { free }, [false, false, false, true, false, false])
+            }
+            ModeName::Redirect => {
+                let to = to.ok_or(UnusableOrder::Missing { mode: "redirect", field: "to" })?;
+                (Mode::Redirect { to }, [false, false, false, false, false, true])
             }
             ModeName::Crowded => {
                 let missing = UnusableOrder::Missing { mode: "crowded", field: "used_weight" };
-                (Mode::Crowded { used_weight: used_weight.ok_or(missing)? }, [false, false, false, false, true])
+                (Mode::Crowded { used_weight: used_weight.ok_or(missing)? }, [false, false, false, false, true, false])
             }
         };
         if given.into_iter().zip(takes).any(|(given, takes)| given && !takes) {
@@ -205,6 +222,10 @@ impl Behaviours {
             return standing.next();
         }
         inner.everyone.next()
+    }
+
+    pub(crate) fn served_in_all(&self) -> u64 {
+        self.lock().served.values().sum()
     }
 
     pub(crate) fn served(&self, path: &str) -> u64 {

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{Extension, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
@@ -69,6 +69,7 @@ async fn misbehave(State(exchange): State<Arc<Exchange>>, mut request: Request, 
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(*retry_after_s));
             response
         }
+        Mode::Redirect { to } => Redirect::temporary(&format!("{to}{path}")).into_response(),
         Mode::Normal | Mode::Lag { .. } | Mode::Skew { .. } | Mode::BadBalance { .. } | Mode::Crowded { .. } => {
             request.extensions_mut().insert(mode.clone());
             next.run(request).await

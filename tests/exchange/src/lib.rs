@@ -144,4 +144,9 @@ impl ExchangeSim {
     pub fn served(&self, path: &str) -> u64 {
         self.behaviours.served(path)
     }
+
+    /// How many requests were served, all paths together.
+    pub fn served_in_all(&self) -> u64 {
+        self.behaviours.served_in_all()
+    }
 }

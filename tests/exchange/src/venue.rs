@@ -227,6 +227,11 @@ async fn serve(State(stand): State<Stand>, request: Request) -> Response {
             usage.crowded = Some(used_weight);
             stand.venue.answer(&call)
         }
+        Mode::Redirect { to } => Reply {
+            status: StatusCode::TEMPORARY_REDIRECT.as_u16(),
+            headers: vec![("location", format!("{to}{full_path}"))],
+            ..stand.venue.fail(&call)
+        },
         Mode::BadBalance { free } => {
             call.bad_balance = Some(free);
             stand.venue.answer(&call)

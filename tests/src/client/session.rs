@@ -13,6 +13,7 @@ use flota_tpm::Tpm;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use super::client_config;
@@ -46,6 +47,12 @@ pub struct Bound {
     pub certificate_sha256: [u8; 32],
     /// Keying material of the connection.
     pub exporter: [u8; 32],
+}
+
+/// A connection to the Fleet listener with this certificate and the TPM's key, for any RPC.
+pub async fn fleet_channel(controller: &Controller, member: &Member, tpm: &Tpm) -> anyhow::Result<Channel> {
+    let tls = client_config(controller, Some((&member.certificate, tpm)))?;
+    Ok(dial_with_exporter(&controller.fleet, tls, EXPORTER_LABEL).await?.channel)
 }
 
 impl FleetSession {

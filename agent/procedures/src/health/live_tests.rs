@@ -164,3 +164,20 @@ async fn throttling_is_waited_out_in_every_exchanges_words() {
         assert!(report.to_text().contains("look at the exchange's status page"), "{name}: {}", report.to_text());
     }
 }
+
+#[tokio::test]
+async fn a_signed_request_is_not_sent_on_to_another_host() {
+    for (name, on, secret, _, _) in EXCHANGES {
+        let [bench, elsewhere] = [
+            Bench::new(name, on, secret, |account| account).await,
+            Bench::new(name, on, secret, |account| account).await,
+        ];
+        let to = elsewhere.sim.base_url();
+        bench.sim.obey(Order::everyone(Behave::Redirect { to }));
+        let report = bench.check(&[CheckName::PrivateApi], secret, SignedDuration::ZERO).await;
+        assert_eq!(report.overall(), Status::Unavailable, "{name}: {}", report.to_text());
+        assert!(report.to_text().contains("307"), "{name}: {}", report.to_text());
+        assert_eq!(elsewhere.sim.served_in_all(), 0, "{name}");
+        assert!(bench.sim.served_in_all() > 0, "{name}");
+    }
+}

@@ -124,7 +124,8 @@ pub(crate) async fn approve(invocation: &Invocation, args: Approve) -> Result<Ex
         format!("Approve {}{}?", label(policy), outlook.place)
     };
     confirm::moderate(invocation, &question, yes, &line)?;
-    let request = PolicyActionRequest { policy: policy.digest.clone(), reason: args.which.reason };
+    let asked_at = policy.request.as_ref().map(|request| request.at.clone()).unwrap_or_default();
+    let request = PolicyActionRequest { policy: policy.digest.clone(), reason: args.which.reason, asked_at };
     let policy = answered(session.policies().approve(session.ask(request)).await)?;
     told(invocation, &policy)
 }

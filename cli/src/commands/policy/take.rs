@@ -66,7 +66,11 @@ pub(crate) async fn rollback(invocation: &Invocation, args: Rollback) -> Result<
     let name = outlook.this.policy.name.clone();
     let (danger, text) = outlook.rollback(invocation.out.talk_style);
     ask(invocation, outlook.this.policy, danger, &text, confirm.as_deref(), &line)?;
-    let policy =
-        answered(session.policies().rollback(session.ask(PolicyActionRequest { policy: name, reason })).await)?;
+    let policy = answered(
+        session
+            .policies()
+            .rollback(session.ask(PolicyActionRequest { policy: name, reason, ..Default::default() }))
+            .await,
+    )?;
     told(invocation, &policy)
 }

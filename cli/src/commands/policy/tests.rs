@@ -148,7 +148,8 @@ async fn what_asks_less_of_hosts_waits_for_a_second_person_who_is_shown_what_it_
     let controller = controller("staged").await;
     let ran = controller.run(&["policy", "retire", "prod@3", "--confirm", "prod"], Format::Table, None).await;
     assert_eq!(ran.data, "✓ prod@3 is active; its retirement is asked for by operator/anna\n");
-    let next = "next: flota policy approve prod@3     by somebody else than operator/anna, until 2026-11-24 14:43:10 UTC";
+    let next =
+        "next: flota policy approve prod@3     by somebody else than operator/anna, until 2026-11-24 14:43:10 UTC";
     assert!(ran.talk.contains(next), "{}", ran.talk);
 
     for policy in &mut controller.script.lock().unwrap().policies {
@@ -158,6 +159,8 @@ async fn what_asks_less_of_hosts_waits_for_a_second_person_who_is_shown_what_it_
     assert!(ran.talk.contains("operator/anna asks for the retirement: OPS-7"), "{}", ran.talk);
     assert!(ran.talk.contains("nothing takes its place"), "{}", ran.talk);
     assert!(ran.talk.contains("Agree to the retirement of prod@3? [y/N]"), "{}", ran.talk);
+    controller.run(&["policy", "approve", "prod@3", "--yes"], Format::Table, None).await;
+    assert_eq!(decided(&controller, "Policies.Approve")["asked_at"], json!("2026-11-23T14:43:10Z"));
 }
 
 #[tokio::test]

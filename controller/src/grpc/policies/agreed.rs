@@ -20,14 +20,20 @@ const REQUEST_LIFETIME: Duration = Duration::from_hours(24);
 /// What is retired without a second person: no host is held to it, or less is accepted afterwards.
 const TIGHTENING: &[&str] = &["draft", "approved", "staged", "retiring"];
 
-/// Approves what waits for it: a change that was asked for, or else the draft.
+/// Approves what waits for it, and was shown to the person: a change that was asked for, or else the draft.
 pub(super) async fn approve(
     core: &Core,
     actor: &str,
     record: &PolicyRecord,
     reason: &str,
+    asked_at: &str,
 ) -> Result<Response<v1::Policy>, Status> {
-    if let Some(request) = waiting(record, core.now()) {
+    let request = waiting(record, core.now());
+    if request.map(|request| request.at.to_string()).unwrap_or_default() != asked_at {
+        let sentence = format!("something else waits for an approval of {} than was shown", label(record));
+        return Err(Fault::new(Code::Changed, sentence).fix("flota policy show, then approve again").into());
+    }
+    if let Some(request) = request {
         return agree(core, actor, record, request, reason).await;
     }
     let details = json!({ "reason": reason, "digest": record.digest });
