@@ -152,13 +152,9 @@ impl Outlook<'_> {
         let grace = Duration::from_secs(request.after_seconds.into());
         let (_, consequences) =
             if request.change == "rollback" { self.rollback(style) } else { self.retirement(grace, style) };
-        let mut asked = format!("{} asks for the {}", clean(&request.author), change(request));
-        if !grace.is_zero() {
-            asked.push_str(&format!(", accepted for {} more", time::span(grace)));
-        }
-        if !request.reason.is_empty() {
-            asked.push_str(&format!(": {}", clean(&request.reason)));
-        }
+        let kept = if grace.is_zero() { String::new() } else { format!(", accepted for {} more", time::span(grace)) };
+        let why = if request.reason.is_empty() { String::new() } else { format!(": {}", clean(&request.reason)) };
+        let asked = format!("{} asks for the {}{kept}{why}", clean(&request.author), change(request));
         format!("{asked}\n{consequences}")
     }
 

@@ -89,7 +89,7 @@ mod tests {
         let everything = [needed, orphan, asked_about];
         let keep = HashSet::from([needed]);
 
-        let cutoff = SystemTime::now() + Duration::from_secs(60);
+        let cutoff = SystemTime::now() + Duration::from_mins(1);
         let later = File::open(blobs.path(&asked_about)).unwrap();
         later.set_modified(cutoff).unwrap();
         assert_eq!(blobs.sweep(&keep, SystemTime::UNIX_EPOCH).unwrap(), 0, "all of it is young");

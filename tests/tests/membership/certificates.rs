@@ -94,7 +94,7 @@ async fn a_certificate_ends_on_a_connection_that_is_open() {
     ground.controller.restart_with_clock(&clock).unwrap();
     let host = enrolled(&ground, 0).await;
     ask(&host.channel).await.unwrap();
-    clock.set_ahead(LIFETIME - LEFT).unwrap();
+    clock.set_ahead(LIFETIME.saturating_sub(LEFT)).unwrap();
     let mut session = FleetSession::connect(&ground.controller, &host.member, &host.tpm).await.unwrap();
     session.attest(&host.tpm).await.unwrap();
     let end = loop {
