@@ -88,6 +88,18 @@ pub struct BotSettings {
     pub stop: ServiceCommand,
     /// Exits with 0 if the bot is healthy.
     pub health: ServiceCommand,
+    /// How it comes to rest before it is stopped for an update; none: it is stopped as it is.
+    pub rest: Option<RestCommands>,
+}
+
+/// How a bot comes to rest, and trades again.
+#[derive(Debug, Clone)]
+pub struct RestCommands {
+    /// Exits with 0 once the bot has no resting orders and no positions that nothing protects, and takes no new ones; with
+    /// [`crate::update::NOT_NOW`] if that may be so later; with anything else if it will not be. Asking again is fine.
+    pub quiesce: ServiceCommand,
+    /// Lets the bot trade again; one that trades is left alone.
+    pub resume: ServiceCommand,
 }
 
 /// A program, its arguments (never through a shell), and how long it may take.

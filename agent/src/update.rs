@@ -15,7 +15,7 @@ mod tests;
 mod transfer;
 mod verify;
 
-pub use bot::{BotError, SEARCH_PATH};
+pub use bot::{BotError, NOT_NOW, SEARCH_PATH};
 pub use driver::{SpawnError, Updater, UpdaterHandle, WantError};
 pub use effects::ExportMade;
 pub use journal::{Journal, JournalError};

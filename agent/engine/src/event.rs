@@ -68,6 +68,22 @@ pub enum Event {
         /// Whether to try again.
         cause: Cause,
     },
+    /// The bot is at rest.
+    Quiesced,
+    /// It is not.
+    QuiesceFailed {
+        /// Why, for people.
+        why: String,
+        /// Whether to ask again: it holds positions that it cannot close now, say.
+        cause: Cause,
+    },
+    /// The bot trades again.
+    Resumed,
+    /// It does not, and could not be started anew either.
+    ResumeFailed {
+        /// Why, for people.
+        why: String,
+    },
     /// `current` names the new release and its bot was started.
     Switched,
     /// It could not be started.
@@ -153,6 +169,13 @@ pub enum Effect {
         /// Counted from one; the shell waits before every one but the first.
         attempt: u32,
     },
+    /// Ask the bot to come to rest, and wait until it has.
+    Quiesce {
+        /// Counted from one; the shell waits before every one but the first.
+        attempt: u32,
+    },
+    /// Let the bot trade again, if need be by starting it anew.
+    Resume,
     /// Stop the bot, let `current` name this release, start the bot.
     Switch {
         /// Which.
@@ -233,6 +256,11 @@ impl Event {
             Self::Exported => "exported",
             Self::ExportFailed { cause: Cause::Transient, .. } => "export failed for now",
             Self::ExportFailed { cause: Cause::Permanent, .. } => "export failed for good",
+            Self::Quiesced => "quiesced",
+            Self::QuiesceFailed { cause: Cause::Transient, .. } => "quiesce failed for now",
+            Self::QuiesceFailed { cause: Cause::Permanent, .. } => "quiesce failed for good",
+            Self::Resumed => "resumed",
+            Self::ResumeFailed { .. } => "resume failed",
             Self::Switched => "switched",
             Self::SwitchFailed { .. } => "switch failed",
             Self::Healthy => "healthy",

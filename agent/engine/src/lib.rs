@@ -17,6 +17,6 @@ mod step;
 mod tests;
 
 pub use event::{BotBefore, Cause, Effect, Event, Rejected};
-pub use phase::{HeldBot, Phase};
+pub use phase::{AfterResume, HeldBot, Phase};
 pub use state::{Installed, State};
 pub use step::{MAX_SWITCH_ATTEMPTS, MAX_TRANSFER_ATTEMPTS, report, resume, step};

@@ -51,6 +51,20 @@ pub enum Phase {
         /// Counted from one.
         attempt: u32,
     },
+    /// Asks the bot to come to rest: no new orders, positions closed or protected.
+    Quiescing {
+        /// Before which release.
+        target: ReleaseRef,
+        /// Counted from one.
+        attempt: u32,
+    },
+    /// Lets the bot trade again: it did not come to rest, or a newer goal came.
+    Resuming {
+        /// What is not installed, or not yet.
+        target: ReleaseRef,
+        /// What follows, unless a newer goal waits.
+        then: AfterResume,
+    },
     /// The point of no return.
     Armed {
         /// Which.
@@ -91,6 +105,19 @@ pub enum Phase {
     },
 }
 
+/// What follows when the bot trades again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum AfterResume {
+    /// It is asked to come to rest again.
+    AskAgain {
+        /// Counted from one.
+        attempt: u32,
+    },
+    /// The goal is refused.
+    Refuse,
+}
+
 /// The bot of a host in safe-hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -109,7 +136,8 @@ impl Phase {
             Self::Offered { .. } | Self::Verifying { .. } => UpdatePhase::Offered,
             Self::Preflight { .. } => UpdatePhase::Preflight,
             Self::Downloading { .. } | Self::Unpacking { .. } => UpdatePhase::Downloading,
-            Self::Staged { .. } => UpdatePhase::Staged,
+            // The release stands ready beside the one that runs; the detail says what is waited for.
+            Self::Staged { .. } | Self::Quiescing { .. } | Self::Resuming { .. } => UpdatePhase::Staged,
             Self::Exporting { .. } => UpdatePhase::Exporting,
             Self::Armed { .. } => UpdatePhase::Armed,
             Self::Switching { .. } => UpdatePhase::Switching,
@@ -132,6 +160,8 @@ impl Phase {
             Self::Unpacking { .. } => "unpacking",
             Self::Staged { .. } => "staged",
             Self::Exporting { .. } => "exporting",
+            Self::Quiescing { .. } => "quiescing",
+            Self::Resuming { .. } => "resuming",
             Self::Armed { .. } => "armed",
             Self::Switching { .. } => "switching",
             Self::Probation { .. } => "probation",
@@ -154,6 +184,8 @@ impl Phase {
             | Self::Unpacking { target }
             | Self::Staged { target }
             | Self::Exporting { target, .. }
+            | Self::Quiescing { target, .. }
+            | Self::Resuming { target, .. }
             | Self::Armed { target }
             | Self::Switching { target, .. }
             | Self::Probation { target, .. }
@@ -168,7 +200,8 @@ impl Phase {
         self.target().is_none() && *self != Self::SafeHold { bot: HeldBot::Stopping }
     }
 
-    /// Whether a newer goal may take over at once: nothing was changed yet, or everything is over.
+    /// Whether a newer goal may take over at once: nothing was changed yet, or everything is over. While the bot comes to
+    /// rest, or is to trade again, a newer goal waits until it trades.
     pub(crate) fn may_be_superseded(&self) -> bool {
         match self {
             Self::Committed
@@ -182,7 +215,9 @@ impl Phase {
             | Self::RolledBack
             | Self::Refused
             | Self::SafeHold { bot: HeldBot::Left } => true,
-            Self::Armed { .. }
+            Self::Quiescing { .. }
+            | Self::Resuming { .. }
+            | Self::Armed { .. }
             | Self::Switching { .. }
             | Self::Probation { .. }
             | Self::SwitchingBack { .. }

@@ -4,7 +4,7 @@ use flota_model::release::ReleaseRef;
 use flota_model::update::{DesiredState, Direction, Goal, UpdateReport};
 
 use crate::event::{BotBefore, Cause, Effect, Event, Rejected};
-use crate::phase::{HeldBot, Phase};
+use crate::phase::{AfterResume, HeldBot, Phase};
 use crate::state::{Installed, State};
 
 /// Starts of one release. A crash during the first may be a power cut; a second one in a row is the release's fault
@@ -62,14 +62,39 @@ pub fn step(state: &State, event: &Event) -> Result<Stepped, Rejected> {
             let phase = Phase::Exporting { target: target.clone(), attempt: 1 };
             enter(state, phase, "makes the security export")
         }
+        // A host without a bot that trades has none to bring to rest.
+        (Phase::Exporting { target, .. }, Event::Exported) if state.running.is_none() || state.held.is_some() => {
+            arm(state, target)
+        }
         (Phase::Exporting { target, .. }, Event::Exported) => {
-            enter(state, Phase::Armed { target: target.clone() }, "ready; from here it commits or goes back")
+            let phase = Phase::Quiescing { target: target.clone(), attempt: 1 };
+            enter(state, phase, "asks the bot to come to rest")
         }
         (Phase::Exporting { target, attempt }, Event::ExportFailed { why, cause }) => {
             match next_attempt(*attempt, *cause) {
                 Some(attempt) => enter(state, Phase::Exporting { target: target.clone(), attempt }, why),
                 None => refuse(state, why),
             }
+        }
+
+        (Phase::Quiescing { target, .. }, Event::Quiesced) => match &state.waiting {
+            Some(_) => let_trade(state, target, AfterResume::Refuse, "a newer goal came before it was too late"),
+            None => arm(state, target),
+        },
+        (Phase::Quiescing { target, attempt }, Event::QuiesceFailed { why, cause }) => {
+            let again = next_attempt(*attempt, *cause).map(|attempt| AfterResume::AskAgain { attempt });
+            let_trade(state, target, again.unwrap_or(AfterResume::Refuse), why)
+        }
+        (Phase::Resuming { target, then }, Event::Resumed) => match (&state.waiting, then) {
+            (Some(waiting), _) => accept(&State { waiting: None, ..state.clone() }, waiting),
+            (None, AfterResume::AskAgain { attempt }) => {
+                let phase = Phase::Quiescing { target: target.clone(), attempt: *attempt };
+                enter(state, phase, &state.detail)
+            }
+            (None, AfterResume::Refuse) => refuse(state, &state.detail),
+        },
+        (Phase::Resuming { .. }, Event::ResumeFailed { why }) => {
+            hold(state, &format!("{}; the bot could not be made to trade again: {why}", state.detail))
         }
 
         (Phase::Armed { target }, Event::Proceed) => switch(state, target, 1),
@@ -159,6 +184,8 @@ fn work(state: &State) -> Option<Effect> {
             let rollout = state.accepted.as_ref().map(|desired| desired.rollout);
             Effect::Export { release: target.clone(), rollout, attempt: *attempt }
         }
+        Phase::Quiescing { attempt, .. } => Effect::Quiesce { attempt: *attempt },
+        Phase::Resuming { .. } => Effect::Resume,
         Phase::Switching { target, attempt } => Effect::Switch { to: target.digest, attempt: *attempt },
         Phase::Probation { target, .. } => Effect::CheckHealth { of: target.digest },
         Phase::SwitchingBack { .. } => Effect::SwitchBack { to: fallback },
@@ -237,6 +264,14 @@ fn restart(state: &State, current: Option<&Installed>) -> Stepped {
 
 fn differ(one: Option<&Installed>, other: Option<&Installed>) -> bool {
     one.map(|installed| installed.digest) != other.map(|installed| installed.digest)
+}
+
+fn arm(state: &State, target: &ReleaseRef) -> Stepped {
+    enter(state, Phase::Armed { target: target.clone() }, "ready; from here it commits or goes back")
+}
+
+fn let_trade(state: &State, target: &ReleaseRef, then: AfterResume, why: &str) -> Stepped {
+    enter(state, Phase::Resuming { target: target.clone(), then }, why)
 }
 
 fn switch(state: &State, target: &ReleaseRef, attempt: u32) -> Stepped {

@@ -34,14 +34,18 @@ fn restarted(state: &State) -> Event {
     Event::Restarted { current: state.running().cloned() }
 }
 
-/// From an accepted goal to the point of no return.
-fn to_armed() -> [Event; 7] {
+/// From an accepted goal to the point where a bot that trades is asked to come to rest. Without one it is armed.
+fn to_export() -> [Event; 7] {
     use Event::{Downloaded, Exported, PreflightPassed, Proceed, Staged, Verified};
     [Proceed, Verified, PreflightPassed, Downloaded, Staged, Proceed, Exported]
 }
 
 fn armed(state: &State, goal: Event) -> State {
-    after(&after(state, &[goal]), &to_armed())
+    let exported = after(&after(state, &[goal]), &to_export());
+    match exported.phase() {
+        Phase::Quiescing { .. } => after(&exported, &[Event::Quiesced]),
+        _ => exported,
+    }
 }
 
 fn phase(state: &State) -> UpdatePhase {
@@ -52,13 +56,15 @@ fn phase(state: &State) -> UpdatePhase {
 fn an_update_that_goes_well_passes_every_stage_once() {
     let mut state = host();
     let mut phases = Vec::new();
-    let events = [install(1, "2.0")].into_iter().chain(to_armed());
-    for event in events.chain([Event::Proceed, Event::Switched, Event::Healthy]) {
+    let events = [install(1, "2.0")].into_iter().chain(to_export());
+    for event in events.chain([Event::Quiesced, Event::Proceed, Event::Switched, Event::Healthy]) {
         state = after(&state, &[event]);
         phases.push(phase(&state));
     }
     phases.dedup();
-    let expected = [UpdatePhase::ALL.as_slice()[1..9].to_vec(), vec![UpdatePhase::Committed]].concat();
+    use UpdatePhase::{Armed, Committed, Downloading, Exporting, Offered, Preflight, Probation, Staged, Switching};
+    let ready = [Staged, Exporting, Staged];
+    let expected = [&[Offered, Preflight, Downloading], &ready[..], &[Armed, Switching, Probation, Committed]].concat();
     assert_eq!(phases, expected);
     assert_eq!(state.running().unwrap().version, "2.0");
     assert_eq!(state.previous().unwrap().version, "1.0");
@@ -82,7 +88,7 @@ fn generations_are_sorted_before_anything_else() {
 #[test]
 fn stay_cancels_what_is_not_armed_and_a_newer_goal_takes_its_place() {
     let mut state = after(&host(), &[install(1, "2.0")]);
-    for event in to_armed() {
+    for event in to_export() {
         let stayed = after(&state, &[desired(2, Goal::Stay)]);
         assert_eq!(phase(&stayed), UpdatePhase::Committed);
         assert_eq!((stayed.running(), report(&stayed).generation), (host().running(), Generation::new(2)));
@@ -90,7 +96,52 @@ fn stay_cancels_what_is_not_armed_and_a_newer_goal_takes_its_place() {
         assert_eq!((phase(&other), other.phase().target().unwrap().version.as_str()), (UpdatePhase::Offered, "3.0"));
         state = after(&state, &[event]);
     }
-    assert_eq!(phase(&state), UpdatePhase::Armed);
+    assert!(matches!(state.phase(), Phase::Quiescing { .. }));
+}
+
+/// A host whose bot was asked to come to rest before 2.0.
+fn quiescing() -> State {
+    after(&after(&host(), &[install(1, "2.0")]), &to_export())
+}
+
+fn not_at_rest(cause: Cause) -> Event {
+    Event::QuiesceFailed { why: why("an open position"), cause }
+}
+
+#[test]
+fn a_newer_goal_is_taken_up_when_the_bot_trades_again() {
+    let late = after(&quiescing(), &[desired(2, Goal::Stay)]);
+    assert!(report(&late).detail.contains("generation 2 waits"), "{}", report(&late).detail);
+    for ended in [Event::Quiesced, not_at_rest(Cause::Transient), not_at_rest(Cause::Permanent)] {
+        let (resuming, effects) = step(&late, &ended).unwrap();
+        assert!(effects.contains(&Effect::Resume), "{ended:?}: never armed");
+        let stayed = after(&resuming, &[Event::Resumed]);
+        assert_eq!((phase(&stayed), report(&stayed).generation), (UpdatePhase::Committed, Generation::new(2)));
+    }
+}
+
+#[test]
+fn a_bot_that_does_not_come_to_rest_trades_on_and_is_asked_again_as_long_as_it_may_help() {
+    let (resuming, effects) = step(&quiescing(), &not_at_rest(Cause::Transient)).unwrap();
+    assert!(effects.contains(&Effect::Resume), "between two questions it trades");
+    let (again, effects) = step(&resuming, &Event::Resumed).unwrap();
+    assert!(effects.contains(&Effect::Quiesce { attempt: 2 }));
+    assert!(report(&again).detail.contains("an open position"), "{}", report(&again).detail);
+    let refused = after(&again, &[not_at_rest(Cause::Permanent), Event::Resumed]);
+    assert_eq!((phase(&refused), refused.running()), (UpdatePhase::Refused, host().running()));
+    let mut asked = quiescing();
+    for _ in 0..MAX_TRANSFER_ATTEMPTS {
+        asked = after(&asked, &[not_at_rest(Cause::Transient), Event::Resumed]);
+    }
+    assert_eq!(phase(&asked), UpdatePhase::Refused);
+}
+
+#[test]
+fn a_bot_that_cannot_be_made_to_trade_again_is_for_people() {
+    let stuck = Event::ResumeFailed { why: why("it does not start") };
+    let held = after(&quiescing(), &[not_at_rest(Cause::Permanent), stuck, Event::BotStopped]);
+    assert_eq!((phase(&held), report(&held).running), (UpdatePhase::SafeHold, None));
+    assert!(report(&held).detail.contains("it does not start"), "{}", report(&held).detail);
 }
 
 #[test]
@@ -171,7 +222,7 @@ fn safe_hold_ends_only_with_a_healthy_release() {
     let refused = after(&state, &[Event::Proceed, Event::Verified, Event::PreflightFailed { why: why("disk full") }]);
     assert_eq!(phase(&refused), UpdatePhase::SafeHold);
     assert!(report(&refused).detail.contains("disk full"), "{}", report(&refused).detail);
-    let failed = after(&after(&state, &to_armed()), &[Event::Proceed, Event::Switched, sick, Event::SwitchedBack]);
+    let failed = after(&after(&state, &to_export()), &[Event::Proceed, Event::Switched, sick, Event::SwitchedBack]);
     assert_eq!(phase(&failed), UpdatePhase::SafeHold);
 
     // The release that ran before may be the cure, once people mended the host.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flota_engine::{Cause, Effect, Event, Installed, Rejected, State, report, resume, step};
+use flota_engine::{Cause, Effect, Event, Installed, Phase, Rejected, State, report, resume, step};
 use flota_model::release::ReleaseRef;
 use flota_model::update::{DesiredState, Direction, Goal};
 use flota_model::{Digest, Generation, RolloutId};
@@ -30,6 +30,10 @@ struct Host {
     state: State,
     work: Option<Effect>,
     current: Option<Digest>,
+    /// The bot was asked to come to rest, and has not been let trade or started since.
+    resting: bool,
+    /// Nothing runs that could trade: no release, or safe-hold.
+    no_bot: bool,
     newest: u64,
     terminal: BTreeMap<Generation, u32>,
     committed: BTreeSet<Digest>,
@@ -39,8 +43,9 @@ impl Host {
     fn new(running: Option<Installed>) -> Self {
         let current = running.as_ref().map(|installed| installed.digest);
         let committed = current.into_iter().collect();
+        let first_is_none = current.is_none();
         let (state, terminal) = (State::new(running), BTreeMap::new());
-        Self { state, work: None, current, newest: 0, terminal, committed }
+        Self { state, work: None, current, resting: false, no_bot: first_is_none, newest: 0, terminal, committed }
     }
 
     fn apply(&mut self, event: &Event) -> Result<(), Rejected> {
@@ -66,6 +71,11 @@ impl Host {
             assert!(known, "runs what it never had");
         }
         self.state = state;
+        match self.state.phase() {
+            Phase::Committed | Phase::RolledBack => self.no_bot = self.state.running().is_none(),
+            Phase::SafeHold { .. } => self.no_bot = true,
+            _ => {}
+        }
         if effects.iter().any(|effect| matches!(effect, Effect::Cleanup { .. })) {
             self.work = None;
         }
@@ -73,10 +83,20 @@ impl Host {
             self.committed.extend(self.state.running().map(|installed| installed.digest));
             let named = self.state.running().map(|installed| installed.digest);
             assert!(named.is_none() || named == self.current, "at rest, and `current` is another");
+            assert!(named.is_none() || !self.resting, "the update is over, and the bot does not trade");
         }
         for effect in effects.into_iter().filter(Effect::is_work) {
             if let Effect::Switch { to, .. } | Effect::SwitchBack { to: Some(to) } = &effect {
                 assert!(!self.state.denied().contains_key(to), "a release that was given up is started");
+            }
+            if let Effect::Switch { attempt: 1, .. } = &effect {
+                let was_armed = matches!(before.phase(), Phase::Armed { .. });
+                assert!(was_armed, "switched without being armed");
+                assert!(self.resting || self.no_bot, "a bot that trades is taken away");
+            }
+            if matches!(effect, Effect::Quiesce { .. }) {
+                // A bot that is asked may come to rest by half, whatever it answers.
+                self.resting = true;
             }
             self.work = Some(effect);
         }
@@ -88,6 +108,12 @@ impl Host {
         match self.work {
             Some(Effect::Switch { to, .. }) => self.current = Some(to),
             Some(Effect::SwitchBack { to }) => self.current = to,
+            _ => {}
+        }
+        match self.work {
+            Some(Effect::Switch { .. } | Effect::SwitchBack { .. } | Effect::Resume | Effect::StopBot) => {
+                self.resting = false;
+            }
             _ => {}
         }
     }
@@ -144,6 +170,10 @@ fn outcome(work: &Effect, luck: Luck) -> Event {
         (Effect::Stage(_), Luck::Bad(_)) => Event::StageFailed { why },
         (Effect::Export { .. }, Luck::Good) => Event::Exported,
         (Effect::Export { .. }, Luck::Bad(cause)) => Event::ExportFailed { why, cause },
+        (Effect::Quiesce { .. }, Luck::Good) => Event::Quiesced,
+        (Effect::Quiesce { .. }, Luck::Bad(cause)) => Event::QuiesceFailed { why, cause },
+        (Effect::Resume, Luck::Good) => Event::Resumed,
+        (Effect::Resume, Luck::Bad(_)) => Event::ResumeFailed { why },
         (Effect::Switch { .. }, Luck::Good) => Event::Switched,
         (Effect::Switch { .. }, Luck::Bad(_)) => Event::SwitchFailed { why },
         (Effect::CheckHealth { .. }, Luck::Good) => Event::Healthy,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use flota_engine::{Cause, Effect, Event, Installed, Phase, Rejected, State, report, step};
+use flota_engine::{AfterResume, Cause, Effect, Event, Installed, Phase, Rejected, State, report, step};
 use flota_model::release::ReleaseRef;
 use flota_model::update::{DesiredState, Direction, Goal};
 use flota_model::{Digest, Generation, RolloutId};
@@ -52,6 +52,8 @@ fn every_stage_is_reached_and_has_a_way_out_for_every_effect_of_its_own() {
         "unpacking",
         "staged",
         "exporting",
+        "quiescing",
+        "resuming",
         "armed",
         "switching",
         "probation",
@@ -112,6 +114,8 @@ fn essence(state: &State) -> String {
         Phase::Verifying { attempt, .. }
         | Phase::Downloading { attempt, .. }
         | Phase::Exporting { attempt, .. }
+        | Phase::Quiescing { attempt, .. }
+        | Phase::Resuming { then: AfterResume::AskAgain { attempt }, .. }
         | Phase::Switching { attempt, .. }
         | Phase::Probation { attempt, .. } => *attempt,
         _ => 0,
@@ -153,6 +157,11 @@ fn events(state: &State) -> Vec<(&'static str, Event)> {
         Event::Exported,
         Event::ExportFailed { why: why(), cause: Cause::Transient },
         Event::ExportFailed { why: why(), cause: Cause::Permanent },
+        Event::Quiesced,
+        Event::QuiesceFailed { why: why(), cause: Cause::Transient },
+        Event::QuiesceFailed { why: why(), cause: Cause::Permanent },
+        Event::Resumed,
+        Event::ResumeFailed { why: why() },
         Event::Switched,
         Event::SwitchFailed { why: why() },
         Event::Healthy,
@@ -188,6 +197,8 @@ fn document(table: &Table) -> String {
         "# States of an update on a host\n\n\
          Written by the test `the_documented_table_is_the_one_in_force` of `flota-engine`, from every state that can be \
          reached.\nTo change it, change the engine and run `UPDATE_GOLDEN=1 cargo nextest run -p flota-engine`.\n\n\
+         For operators: `flota host show` and `flota-agent status` name the stage, and the detail says how it came to that. \
+         Each section says what it means and what to do, and then what every event does.\n\n\
          The diagram leaves out goals and restarts, which the table has.\n\n```mermaid\nstateDiagram-v2\n",
     );
     for ((from, to), labels) in edges(table) {
@@ -195,7 +206,7 @@ fn document(table: &Table) -> String {
     }
     text.push_str("```\n\n");
     for (stage, row) in table {
-        let _ = writeln!(text, "## {stage}\n\n| event | what follows |\n|---|---|");
+        let _ = writeln!(text, "## {stage}\n\n{}\n\n| event | what follows |\n|---|---|", meaning(stage));
         for (event, answers) in row {
             let answers: Vec<_> = answers.iter().map(|answer| say(stage, answer)).collect();
             let _ = writeln!(text, "| {event} | {} |", answers.join(", or "));
@@ -204,6 +215,73 @@ fn document(table: &Table) -> String {
     }
     text.push_str("Every other event is refused as unexpected, and changes nothing.\n");
     text
+}
+
+/// What an operator has to know of a stage: what the host does, what runs, and what to do if it stays there.
+fn meaning(stage: &str) -> &'static str {
+    match stage {
+        "committed" => "At rest. The release that runs proved healthy, or nothing was wanted yet. Nothing to do.",
+        "offered" => "Accepted, and on disk. The release before runs and trades. It goes on at once.",
+        "verifying" => {
+            "Asks the controller for the signed metadata and holds the release against them. The release before trades. If it \
+             stays here, the controller does not answer; the detail says how often it was tried. After a hundred times it is \
+             refused."
+        }
+        "preflight" => {
+            "Looks at disk, inodes, clock, certificate and the health of the bot. The release before trades. What speaks \
+             against the update is in the detail of the refusal."
+        }
+        "downloading" => {
+            "Fetches what the installed releases do not hold. The release before trades. It goes on after a cut, and is refused \
+             after a hundred attempts that brought nothing; `max_kib_per_second` slows it."
+        }
+        "unpacking" => {
+            "Checks the package, HMAC and every file, and unpacks it beside the others. The release before trades."
+        }
+        "staged" => "Checked, unpacked, on disk. The release before trades. It goes on at once.",
+        "exporting" => {
+            "Makes the security export and has the controller keep it. The release before trades. If it stays here, the \
+             controller does not take it; without an export there is no update."
+        }
+        "quiescing" => {
+            "The bot was asked to come to rest (`quiesce`). It takes no new orders, and may still close what is open. If it \
+             answers *not now*, it trades on and is asked again. To call the update off, abort the rollout: it ends before \
+             anything is stopped. The controller sees this stage as *staged*."
+        }
+        "resuming" => {
+            "The bot is let trade again (`resume`, or a start anew), because it did not come to rest or the update was called \
+             off. The release before runs. The controller sees this stage as *staged*."
+        }
+        "armed" => "The point of no return: from here it commits or goes back. A newer goal waits for that.",
+        "switching" => {
+            "The bot is stopped, `current` moved, and the new release started. Nothing runs for that moment. After a crash it is \
+             tried once more, then given up."
+        }
+        "probation" => {
+            "The new release runs and must be healthy several times in a row, and reach the exchange, within its time. \
+             Else the host goes back."
+        }
+        "switching_back" => "The new release is stopped, `current` moved back, and the release before started.",
+        "fallback_probation" => {
+            "The release before runs again and must be healthy. The new one is not tried here again."
+        }
+        "rolled_back" => {
+            "At rest. The release before runs and trades. The detail says what was wrong with the new one, which this host \
+             refuses from now on: build another one."
+        }
+        "refused" => {
+            "At rest. Nothing was changed; the release before trades. The detail says why: mend that, then roll out again."
+        }
+        "safe_hold_stopping" => {
+            "No release is healthy. The bot is being stopped, so that it does not trade while it is sick."
+        }
+        "safe_hold" => {
+            "**Call somebody.** No release is healthy, or the bot could not be made to trade again, and it is stopped. What is \
+             open at the exchange is as it was. Look at the detail and at `bot.*.log` in the state folder, mend the host, then \
+             roll a release out, the one before or a newer one: that is the way out."
+        }
+        other => panic!("what is {other}?"),
+    }
 }
 
 fn edges(table: &Table) -> BTreeMap<(&'static str, &'static str), Vec<&'static str>> {

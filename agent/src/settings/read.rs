@@ -13,7 +13,7 @@ use super::values::{
 };
 use super::{
     BotSettings, ControllerSettings, ExchangeCheck, ExportSettings, HealthSettings, OemSettings, PackageSettings,
-    ServiceCommand, Settings, SickStart, TpmAccess, TpmSettings, UpdateSettings,
+    RestCommands, ServiceCommand, Settings, SickStart, TpmAccess, TpmSettings, UpdateSettings,
 };
 
 /// Time to start the bot unless told otherwise; exchanges take their time to accept a session.
@@ -22,6 +22,10 @@ const START_TIMEOUT: Duration = Duration::from_mins(1);
 const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 /// Time to answer one health question.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time to come to rest: orders are cancelled at once, and positions are closed at prices that come.
+const QUIESCE_TIMEOUT: Duration = Duration::from_mins(5);
+/// Time to trade again.
+const RESUME_TIMEOUT: Duration = Duration::from_mins(1);
 /// Probation unless told otherwise.
 const PROBATION: Duration = Duration::from_mins(2);
 /// Where Linux shows the firmware's event log.
@@ -140,7 +144,15 @@ fn bot(reader: &mut Reader, section: &mut Section<'_>) -> Option<BotSettings> {
     let start = command(reader, section, "start", "start_timeout_seconds", START_TIMEOUT);
     let stop = command(reader, section, "stop", "stop_timeout_seconds", STOP_TIMEOUT);
     let health = command(reader, section, "health", "health_timeout_seconds", HEALTH_TIMEOUT);
-    Some(BotSettings { start: start?, stop: stop?, health: health? })
+    let rest = if section.has("quiesce") || section.has("resume") {
+        // One without the other would leave a bot at rest, or never bring it there.
+        let quiesce = command(reader, section, "quiesce", "quiesce_timeout_seconds", QUIESCE_TIMEOUT);
+        let resume = command(reader, section, "resume", "resume_timeout_seconds", RESUME_TIMEOUT);
+        Some(RestCommands { quiesce: quiesce?, resume: resume? })
+    } else {
+        None
+    };
+    Some(BotSettings { start: start?, stop: stop?, health: health?, rest })
 }
 
 fn command(

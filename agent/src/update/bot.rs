@@ -5,10 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use flota_daemon::error_chain::chain;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 
 use crate::settings::{BotSettings, ServiceCommand};
+
+/// What `quiesce` exits with when the bot cannot come to rest now and may later (sysexits.h, EX_TEMPFAIL).
+pub const NOT_NOW: i32 = 75;
 
 /// Where programs are looked for that the settings name without a path. Fixed, because the agent's own variables, which
 /// may hold keys, are not passed on.
@@ -29,7 +33,7 @@ pub enum BotError {
     /// The program cannot be started: it is not there, or may not be run.
     #[error("running the bot's {verb} command")]
     Spawn {
-        /// `start`, `stop` or `health`.
+        /// `start`, `stop`, `health`, `quiesce` or `resume`.
         verb: &'static str,
         /// The cause.
         #[source]
@@ -38,7 +42,7 @@ pub enum BotError {
     /// It ended with a failure.
     #[error("the bot's {verb} command ended with {status}; what it printed is in {}", output.display())]
     Failed {
-        /// `start`, `stop` or `health`.
+        /// `start`, `stop`, `health`, `quiesce` or `resume`.
         verb: &'static str,
         /// How it ended.
         status: ExitStatus,
@@ -48,11 +52,22 @@ pub enum BotError {
     /// It did not end in time, and was killed with all that it started.
     #[error("the bot's {verb} command took more than {} s", after.as_secs())]
     Timeout {
-        /// `start`, `stop` or `health`.
+        /// `start`, `stop`, `health`, `quiesce` or `resume`.
         verb: &'static str,
         /// Its limit.
         after: Duration,
     },
+}
+
+impl BotError {
+    /// Whether the same command may succeed later.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Failed { status, .. } => status.code() == Some(NOT_NOW),
+            Self::Timeout { .. } => true,
+            Self::Spawn { .. } => false,
+        }
+    }
 }
 
 impl Bot {
@@ -74,6 +89,23 @@ impl Bot {
     /// Asks whether the bot is healthy.
     pub(super) async fn health(&self) -> Result<(), BotError> {
         self.run("health", &self.settings.health).await
+    }
+
+    /// Asks the bot to come to rest; one that cannot is stopped as it is.
+    pub(super) async fn quiesce(&self) -> Result<(), BotError> {
+        match &self.settings.rest {
+            Some(rest) => self.run("quiesce", &rest.quiesce).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Lets the bot trade again. One that does not do so when asked is started anew.
+    pub(super) async fn resume(&self) -> Result<(), BotError> {
+        let Some(rest) = &self.settings.rest else { return Ok(()) };
+        let Err(error) = self.run("resume", &rest.resume).await else { return Ok(()) };
+        tracing::warn!(error = chain(&error), "the bot does not trade again; starting it anew");
+        self.stop().await?;
+        self.start().await
     }
 
     async fn run(&self, verb: &'static str, command: &ServiceCommand) -> Result<(), BotError> {
@@ -141,7 +173,8 @@ mod tests {
             arguments: argv[1..].iter().map(|word| (*word).to_owned()).collect(),
             timeout: Duration::from_millis(300),
         };
-        let settings = BotSettings { start: command(&["env"]), stop: command(&["true"]), health: command(health) };
+        let settings =
+            BotSettings { start: command(&["env"]), stop: command(&["true"]), health: command(health), rest: None };
         Bot::new(&settings, root, root)
     }
 

@@ -94,6 +94,20 @@ impl Host {
                 Ok(()) => Event::Exported,
                 Err((why, cause)) => Event::ExportFailed { why, cause },
             },
+            Effect::Quiesce { attempt } => {
+                tokio::time::sleep(pause_before(*attempt)).await;
+                match self.bot.quiesce().await {
+                    Ok(()) => Event::Quiesced,
+                    Err(error) => {
+                        let cause = if error.is_transient() { Cause::Transient } else { Cause::Permanent };
+                        Event::QuiesceFailed { why: chain(&error), cause }
+                    }
+                }
+            }
+            Effect::Resume => match self.bot.resume().await {
+                Ok(()) => Event::Resumed,
+                Err(error) => Event::ResumeFailed { why: chain(&error) },
+            },
             Effect::Switch { to, attempt: _ } => match self.switch(Some(*to)).await {
                 Ok(()) => Event::Switched,
                 Err(why) => Event::SwitchFailed { why },

@@ -1,6 +1,8 @@
 //! The shell on a real folder, with a bot made of coreutils: `start` copies the release's file to `running`, `stop`
-//! removes it, `health` looks whether it says so.
+//! removes it, `health` looks whether it says so. `quiesce` leaves the file `resting`, which `resume` and `start` remove; it
+//! exits with what is in `busy` if there is one.
 
+mod rest;
 mod signed;
 mod sweep;
 
@@ -51,7 +53,10 @@ impl Ground {
         let text = format!(
             "root = \"{at}\"\n\
              [controller]\nenrollment = \"https://localhost:1\"\nfleet = \"https://localhost:2\"\nca_file = \"ca.pem\"\n\
-             [bot]\nstart = [\"cp\", \"{at}/current/bot\", \"{at}/running\"]\nstop = [\"rm\", \"-f\", \"{at}/running\"]\n\
+             [bot]\nstart = [\"sh\", \"-c\", \"cp {at}/current/bot {at}/running && rm -f {at}/resting\"]\n\
+             stop = [\"rm\", \"-f\", \"{at}/running\"]\n\
+             quiesce = [\"sh\", \"-c\", \"test -e {at}/busy && exit $(cat {at}/busy); : > {at}/resting\"]\n\
+             resume = [\"sh\", \"-c\", \"test ! -e {at}/stuck && rm -f {at}/resting\"]\n\
              health = [\"grep\", \"-q\", \"^healthy\", \"{at}/running\"]\n\
              [export]\nkey_file = \"secrets/key\"\nkey_id = \"audit-1\"\n[package]\nkey_file = \"secrets/key\"\n\
              [update]\nhealth_polls = 2\nhealth_interval_ms = 1\n"
@@ -138,6 +143,7 @@ impl Ground {
         let running = fs::read_to_string(self.root().join("running")).ok();
         let current = fs::read_to_string(self.root().join("current/bot")).ok();
         assert_eq!(running, current, "the bot runs something else than `current`");
+        assert!(running.is_none() || !self.root().join("resting").exists(), "the bot is left at rest");
         running.map(|text| text.trim_end().to_owned())
     }
 }

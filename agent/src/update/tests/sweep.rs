@@ -217,8 +217,11 @@ async fn live(life: &Life) {
     }
 }
 
+/// Nine effects and four ways to die at each are the fewest that any of these updates has.
+const FEWEST_POINTS: usize = 36;
+
 fn points(count: usize, what: &str) {
-    assert!(count >= 40, "{what}: the sweep found only {count} points");
+    assert!(count >= FEWEST_POINTS, "{what}: the sweep found only {count} points");
     eprintln!("sweep: {what}: {count} points tried");
 }
 
@@ -266,6 +269,19 @@ async fn an_unhealthy_release_is_left_whatever_dies_when() {
     let scene = async || Scene::new(|ground| ground.publish("2.0", None, KEY)).await;
     let tried = sweep("an_unhealthy_release_is_left_whatever_dies_when", scene, &ends, &[]).await;
     points(tried, "an unhealthy release");
+}
+
+#[tokio::test]
+async fn a_bot_that_does_not_come_to_rest_trades_on_whatever_dies_when() {
+    live_if_told().await;
+    let ends = [(UpdatePhase::Refused, "healthy 1.0")];
+    let scene = async || {
+        let scene = Scene::new(|ground| ground.good("2.0")).await;
+        fs::write(scene.ground.root().join("busy"), "1").unwrap();
+        scene
+    };
+    let test = "a_bot_that_does_not_come_to_rest_trades_on_whatever_dies_when";
+    points(sweep(test, scene, &ends, &[]).await, "a bot that does not come to rest");
 }
 
 #[tokio::test]

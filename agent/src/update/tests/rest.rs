@@ -1,0 +1,82 @@
+//! The bot comes to rest before it is stopped, or the update does not happen.
+
+use super::*;
+use crate::update::NOT_NOW;
+
+/// A host that runs 1.0, and 2.0 to come.
+async fn host() -> (Ground, Agent, ReleaseRef) {
+    let ground = Ground::new();
+    let (old, new) = (ground.good("1.0"), ground.good("2.0"));
+    let agent = ground.spawn(ground.transfer());
+    agent.install(1, &old).await;
+    (ground, agent, new)
+}
+
+impl Ground {
+    /// The bot answers a question for rest with this exit code.
+    fn busy(&self, code: i32) {
+        fs::write(self.root().join("busy"), code.to_string()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_bot_that_is_busy_for_now_is_asked_until_it_comes_to_rest() {
+    let (ground, agent, new) = host().await;
+    ground.busy(NOT_NOW);
+    agent.handle.want(install(2, &new)).await.unwrap();
+    let asked = agent.until(|report| report.detail.contains("quiesce")).await;
+    assert_eq!(asked.phase, UpdatePhase::Staged, "{}", asked.detail);
+    assert_eq!(fs::read_to_string(ground.root().join("running")).unwrap(), "healthy 1.0\n", "it trades on meanwhile");
+    fs::remove_file(ground.root().join("busy")).unwrap();
+    let report = agent.ends(2).await;
+    assert_eq!(report.phase, UpdatePhase::Committed, "{}", report.detail);
+    assert_eq!(ground.runs(), Some("healthy 2.0".to_owned()));
+}
+
+#[tokio::test]
+async fn a_bot_that_refuses_to_come_to_rest_trades_on_with_what_it_was() {
+    let (ground, agent, new) = host().await;
+    ground.busy(1);
+    let report = agent.install(2, &new).await;
+    assert_eq!(report.phase, UpdatePhase::Refused);
+    assert!(report.detail.contains("quiesce command ended with"), "{}", report.detail);
+    assert_eq!(ground.runs(), Some("healthy 1.0".to_owned()));
+    // It is no fault of the release: the next time it may be installed.
+    fs::remove_file(ground.root().join("busy")).unwrap();
+    assert_eq!(agent.install(3, &new).await.phase, UpdatePhase::Committed);
+}
+
+#[tokio::test]
+async fn an_update_is_called_off_while_the_bot_is_asked() {
+    let (ground, agent, new) = host().await;
+    ground.busy(NOT_NOW);
+    agent.handle.want(install(2, &new)).await.unwrap();
+    agent.until(|report| report.detail.contains("quiesce")).await;
+    agent.handle.want(want(3, Goal::Stay)).await.unwrap();
+    let report = agent.ends(3).await;
+    assert_eq!((report.phase, report.version.as_str()), (UpdatePhase::Committed, "1.0"), "{}", report.detail);
+    assert_eq!(ground.runs(), Some("healthy 1.0".to_owned()));
+}
+
+#[tokio::test]
+async fn a_bot_that_does_not_trade_again_when_asked_is_started_anew() {
+    let (ground, agent, new) = host().await;
+    fs::write(ground.root().join("stuck"), "").unwrap();
+    fs::write(ground.root().join("resting"), "").unwrap();
+    ground.busy(1);
+    let report = agent.install(2, &new).await;
+    assert_eq!(report.phase, UpdatePhase::Refused, "{}", report.detail);
+    assert_eq!(ground.runs(), Some("healthy 1.0".to_owned()), "it was started anew, and is not at rest");
+}
+
+#[tokio::test]
+async fn a_bot_that_cannot_be_started_again_either_is_for_people() {
+    let (ground, agent, new) = host().await;
+    fs::write(ground.root().join("stuck"), "").unwrap();
+    ground.busy(1);
+    // Its program is gone: nobody can start it.
+    fs::remove_file(ground.root().join("current/bot")).unwrap();
+    let report = agent.install(2, &new).await;
+    assert_eq!(report.phase, UpdatePhase::SafeHold, "{}", report.detail);
+    assert!(report.detail.contains("could not be made to trade again"), "{}", report.detail);
+}
