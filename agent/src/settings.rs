@@ -190,6 +190,8 @@ pub struct UpdateSettings {
     pub sick_start: SickStart,
     /// Bytes a second that a package may take of the network; none: as fast as it goes.
     pub rate: Option<NonZeroU64>,
+    /// Files and folders, by their path below the root, that are copied before a release is tried; none: nothing is.
+    pub snapshot: Vec<PathBuf>,
 }
 
 /// Whether probation includes the exchange health check.

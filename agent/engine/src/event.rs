@@ -77,6 +77,13 @@ pub enum Event {
         /// Whether to ask again: it holds positions that it cannot close now, say.
         cause: Cause,
     },
+    /// The bot's data are copied, and the copy is on disk.
+    SnapshotTaken,
+    /// They are not.
+    SnapshotFailed {
+        /// Why, for people.
+        why: String,
+    },
     /// The bot trades again.
     Resumed,
     /// It does not, and could not be started anew either.
@@ -174,6 +181,11 @@ pub enum Effect {
         /// Counted from one; the shell waits before every one but the first.
         attempt: u32,
     },
+    /// Copy the bot's data, under the number of the goal. A copy of that number stays as it is.
+    Snapshot {
+        /// Of the goal that is worked on.
+        generation: Generation,
+    },
     /// Let the bot trade again, if need be by starting it anew.
     Resume,
     /// Stop the bot, let `current` name this release, start the bot.
@@ -188,10 +200,13 @@ pub enum Effect {
         /// Which release runs.
         of: Digest,
     },
-    /// Stop the bot, let `current` name what was before, start the bot. With nothing before: stop, and remove `current`.
+    /// Stop the bot, let `current` name what was before, restore what of the data it could not read, start the bot. With
+    /// nothing before: stop, and remove `current`.
     SwitchBack {
         /// What was before.
         to: Option<Digest>,
+        /// The goal before which the data were copied.
+        snapshot: Option<Generation>,
     },
     /// Watch the release before until it proved healthy or its time is over.
     CheckFallbackHealth {
@@ -259,6 +274,8 @@ impl Event {
             Self::Quiesced => "quiesced",
             Self::QuiesceFailed { cause: Cause::Transient, .. } => "quiesce failed for now",
             Self::QuiesceFailed { cause: Cause::Permanent, .. } => "quiesce failed for good",
+            Self::SnapshotTaken => "snapshot taken",
+            Self::SnapshotFailed { .. } => "snapshot failed",
             Self::Resumed => "resumed",
             Self::ResumeFailed { .. } => "resume failed",
             Self::Switched => "switched",

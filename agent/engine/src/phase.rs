@@ -58,6 +58,11 @@ pub enum Phase {
         /// Counted from one.
         attempt: u32,
     },
+    /// Copies the bot's data.
+    Snapshotting {
+        /// Before which release.
+        target: ReleaseRef,
+    },
     /// Lets the bot trade again: it did not come to rest, or a newer goal came.
     Resuming {
         /// What is not installed, or not yet.
@@ -137,7 +142,9 @@ impl Phase {
             Self::Preflight { .. } => UpdatePhase::Preflight,
             Self::Downloading { .. } | Self::Unpacking { .. } => UpdatePhase::Downloading,
             // The release stands ready beside the one that runs; the detail says what is waited for.
-            Self::Staged { .. } | Self::Quiescing { .. } | Self::Resuming { .. } => UpdatePhase::Staged,
+            Self::Staged { .. } | Self::Quiescing { .. } | Self::Snapshotting { .. } | Self::Resuming { .. } => {
+                UpdatePhase::Staged
+            }
             Self::Exporting { .. } => UpdatePhase::Exporting,
             Self::Armed { .. } => UpdatePhase::Armed,
             Self::Switching { .. } => UpdatePhase::Switching,
@@ -161,6 +168,7 @@ impl Phase {
             Self::Staged { .. } => "staged",
             Self::Exporting { .. } => "exporting",
             Self::Quiescing { .. } => "quiescing",
+            Self::Snapshotting { .. } => "snapshotting",
             Self::Resuming { .. } => "resuming",
             Self::Armed { .. } => "armed",
             Self::Switching { .. } => "switching",
@@ -185,6 +193,7 @@ impl Phase {
             | Self::Staged { target }
             | Self::Exporting { target, .. }
             | Self::Quiescing { target, .. }
+            | Self::Snapshotting { target }
             | Self::Resuming { target, .. }
             | Self::Armed { target }
             | Self::Switching { target, .. }
@@ -216,6 +225,7 @@ impl Phase {
             | Self::Refused
             | Self::SafeHold { bot: HeldBot::Left } => true,
             Self::Quiescing { .. }
+            | Self::Snapshotting { .. }
             | Self::Resuming { .. }
             | Self::Armed { .. }
             | Self::Switching { .. }

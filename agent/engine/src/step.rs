@@ -63,9 +63,7 @@ pub fn step(state: &State, event: &Event) -> Result<Stepped, Rejected> {
             enter(state, phase, "makes the security export")
         }
         // A host without a bot that trades has none to bring to rest.
-        (Phase::Exporting { target, .. }, Event::Exported) if state.running.is_none() || state.held.is_some() => {
-            arm(state, target)
-        }
+        (Phase::Exporting { target, .. }, Event::Exported) if !trades(state) => snapshot(state, target),
         (Phase::Exporting { target, .. }, Event::Exported) => {
             let phase = Phase::Quiescing { target: target.clone(), attempt: 1 };
             enter(state, phase, "asks the bot to come to rest")
@@ -78,13 +76,21 @@ pub fn step(state: &State, event: &Event) -> Result<Stepped, Rejected> {
         }
 
         (Phase::Quiescing { target, .. }, Event::Quiesced) => match &state.waiting {
-            Some(_) => let_trade(state, target, AfterResume::Refuse, "a newer goal came before it was too late"),
-            None => arm(state, target),
+            Some(_) => call_off(state, target),
+            None => snapshot(state, target),
         },
         (Phase::Quiescing { target, attempt }, Event::QuiesceFailed { why, cause }) => {
             let again = next_attempt(*attempt, *cause).map(|attempt| AfterResume::AskAgain { attempt });
             let_trade(state, target, again.unwrap_or(AfterResume::Refuse), why)
         }
+        (Phase::Snapshotting { target }, Event::SnapshotTaken) => match &state.waiting {
+            Some(_) => call_off(state, target),
+            None => enter(state, Phase::Armed { target: target.clone() }, "ready; from here it commits or goes back"),
+        },
+        (Phase::Snapshotting { target }, Event::SnapshotFailed { why }) if trades(state) => {
+            let_trade(state, target, AfterResume::Refuse, why)
+        }
+        (Phase::Snapshotting { .. }, Event::SnapshotFailed { why }) => refuse(state, why),
         (Phase::Resuming { target, then }, Event::Resumed) => match (&state.waiting, then) {
             (Some(waiting), _) => accept(&State { waiting: None, ..state.clone() }, waiting),
             (None, AfterResume::AskAgain { attempt }) => {
@@ -185,10 +191,14 @@ fn work(state: &State) -> Option<Effect> {
             Effect::Export { release: target.clone(), rollout, attempt: *attempt }
         }
         Phase::Quiescing { attempt, .. } => Effect::Quiesce { attempt: *attempt },
+        Phase::Snapshotting { .. } => Effect::Snapshot { generation: state.accepted.as_ref()?.generation },
         Phase::Resuming { .. } => Effect::Resume,
         Phase::Switching { target, attempt } => Effect::Switch { to: target.digest, attempt: *attempt },
         Phase::Probation { target, .. } => Effect::CheckHealth { of: target.digest },
-        Phase::SwitchingBack { .. } => Effect::SwitchBack { to: fallback },
+        Phase::SwitchingBack { .. } => {
+            let snapshot = state.accepted.as_ref().map(|desired| desired.generation);
+            Effect::SwitchBack { to: fallback, snapshot }
+        }
         Phase::FallbackProbation { .. } => Effect::CheckFallbackHealth { of: fallback? },
         Phase::SafeHold { bot: HeldBot::Stopping } => Effect::StopBot,
         Phase::Committed | Phase::RolledBack | Phase::Refused | Phase::SafeHold { bot: HeldBot::Left } => {
@@ -266,8 +276,24 @@ fn differ(one: Option<&Installed>, other: Option<&Installed>) -> bool {
     one.map(|installed| installed.digest) != other.map(|installed| installed.digest)
 }
 
-fn arm(state: &State, target: &ReleaseRef) -> Stepped {
-    enter(state, Phase::Armed { target: target.clone() }, "ready; from here it commits or goes back")
+/// Whether there is a bot that trades: it would have to come to rest, and to trade again.
+fn trades(state: &State) -> bool {
+    state.running.is_some() && state.held.is_none()
+}
+
+fn snapshot(state: &State, target: &ReleaseRef) -> Stepped {
+    enter(state, Phase::Snapshotting { target: target.clone() }, "copies the bot's data")
+}
+
+/// A newer goal came before it was too late.
+fn call_off(state: &State, target: &ReleaseRef) -> Stepped {
+    if trades(state) {
+        return let_trade(state, target, AfterResume::Refuse, "called off before anything was changed");
+    }
+    match &state.waiting {
+        Some(waiting) => accept(&State { waiting: None, ..state.clone() }, waiting),
+        None => refuse(state, "called off before anything was changed"),
+    }
 }
 
 fn let_trade(state: &State, target: &ReleaseRef, then: AfterResume, why: &str) -> Stepped {

@@ -43,8 +43,8 @@ fn to_export() -> [Event; 7] {
 fn armed(state: &State, goal: Event) -> State {
     let exported = after(&after(state, &[goal]), &to_export());
     match exported.phase() {
-        Phase::Quiescing { .. } => after(&exported, &[Event::Quiesced]),
-        _ => exported,
+        Phase::Quiescing { .. } => after(&exported, &[Event::Quiesced, Event::SnapshotTaken]),
+        _ => after(&exported, &[Event::SnapshotTaken]),
     }
 }
 
@@ -57,7 +57,8 @@ fn an_update_that_goes_well_passes_every_stage_once() {
     let mut state = host();
     let mut phases = Vec::new();
     let events = [install(1, "2.0")].into_iter().chain(to_export());
-    for event in events.chain([Event::Quiesced, Event::Proceed, Event::Switched, Event::Healthy]) {
+    let rest = [Event::Quiesced, Event::SnapshotTaken];
+    for event in events.chain(rest).chain([Event::Proceed, Event::Switched, Event::Healthy]) {
         state = after(&state, &[event]);
         phases.push(phase(&state));
     }
@@ -137,6 +138,17 @@ fn a_bot_that_does_not_come_to_rest_trades_on_and_is_asked_again_as_long_as_it_m
 }
 
 #[test]
+fn data_that_cannot_be_copied_leave_everything_as_it_was() {
+    let full = Event::SnapshotFailed { why: why("no space left") };
+    let refused = after(&quiescing(), &[Event::Quiesced, full.clone(), Event::Resumed]);
+    assert_eq!((phase(&refused), refused.running()), (UpdatePhase::Refused, host().running()));
+    assert!(report(&refused).detail.contains("no space left"), "{}", report(&refused).detail);
+    // Without a bot there is none to let trade.
+    let first = after(&after(&State::new(None), &[install(1, "2.0")]), &to_export());
+    assert_eq!(phase(&after(&first, &[full])), UpdatePhase::Refused);
+}
+
+#[test]
 fn a_bot_that_cannot_be_made_to_trade_again_is_for_people() {
     let stuck = Event::ResumeFailed { why: why("it does not start") };
     let held = after(&quiescing(), &[not_at_rest(Cause::Permanent), stuck, Event::BotStopped]);
@@ -201,7 +213,7 @@ fn a_first_release_that_fails_leaves_nothing_running() {
     let state = armed(&State::new(None), install(1, "2.0"));
     let (state, effects) =
         step(&after(&state, &[Event::Proceed]), &Event::SwitchFailed { why: why("no such file") }).unwrap();
-    assert!(effects.contains(&Effect::SwitchBack { to: None }));
+    assert!(effects.contains(&Effect::SwitchBack { to: None, snapshot: Generation::new(1) }));
     let state = after(&state, &[Event::SwitchedBack]);
     assert_eq!((phase(&state), report(&state).running), (UpdatePhase::RolledBack, None));
 }
@@ -222,7 +234,10 @@ fn safe_hold_ends_only_with_a_healthy_release() {
     let refused = after(&state, &[Event::Proceed, Event::Verified, Event::PreflightFailed { why: why("disk full") }]);
     assert_eq!(phase(&refused), UpdatePhase::SafeHold);
     assert!(report(&refused).detail.contains("disk full"), "{}", report(&refused).detail);
-    let failed = after(&after(&state, &to_export()), &[Event::Proceed, Event::Switched, sick, Event::SwitchedBack]);
+    let failed = after(
+        &after(&state, &to_export()),
+        &[Event::SnapshotTaken, Event::Proceed, Event::Switched, sick, Event::SwitchedBack],
+    );
     assert_eq!(phase(&failed), UpdatePhase::SafeHold);
 
     // The release that ran before may be the cure, once people mended the host.

@@ -86,7 +86,7 @@ impl Host {
             assert!(named.is_none() || !self.resting, "the update is over, and the bot does not trade");
         }
         for effect in effects.into_iter().filter(Effect::is_work) {
-            if let Effect::Switch { to, .. } | Effect::SwitchBack { to: Some(to) } = &effect {
+            if let Effect::Switch { to, .. } | Effect::SwitchBack { to: Some(to), .. } = &effect {
                 assert!(!self.state.denied().contains_key(to), "a release that was given up is started");
             }
             if let Effect::Switch { attempt: 1, .. } = &effect {
@@ -107,7 +107,7 @@ impl Host {
     fn happen(&mut self) {
         match self.work {
             Some(Effect::Switch { to, .. }) => self.current = Some(to),
-            Some(Effect::SwitchBack { to }) => self.current = to,
+            Some(Effect::SwitchBack { to, .. }) => self.current = to,
             _ => {}
         }
         match self.work {
@@ -172,6 +172,8 @@ fn outcome(work: &Effect, luck: Luck) -> Event {
         (Effect::Export { .. }, Luck::Bad(cause)) => Event::ExportFailed { why, cause },
         (Effect::Quiesce { .. }, Luck::Good) => Event::Quiesced,
         (Effect::Quiesce { .. }, Luck::Bad(cause)) => Event::QuiesceFailed { why, cause },
+        (Effect::Snapshot { .. }, Luck::Good) => Event::SnapshotTaken,
+        (Effect::Snapshot { .. }, Luck::Bad(_)) => Event::SnapshotFailed { why },
         (Effect::Resume, Luck::Good) => Event::Resumed,
         (Effect::Resume, Luck::Bad(_)) => Event::ResumeFailed { why },
         (Effect::Switch { .. }, Luck::Good) => Event::Switched,

@@ -53,6 +53,7 @@ fn every_stage_is_reached_and_has_a_way_out_for_every_effect_of_its_own() {
         "staged",
         "exporting",
         "quiescing",
+        "snapshotting",
         "resuming",
         "armed",
         "switching",
@@ -160,6 +161,8 @@ fn events(state: &State) -> Vec<(&'static str, Event)> {
         Event::Quiesced,
         Event::QuiesceFailed { why: why(), cause: Cause::Transient },
         Event::QuiesceFailed { why: why(), cause: Cause::Permanent },
+        Event::SnapshotTaken,
+        Event::SnapshotFailed { why: why() },
         Event::Resumed,
         Event::ResumeFailed { why: why() },
         Event::Switched,
@@ -247,6 +250,10 @@ fn meaning(stage: &str) -> &'static str {
             "The bot was asked to come to rest (`quiesce`). It takes no new orders, and may still close what is open. If it \
              answers *not now*, it trades on and is asked again. To call the update off, abort the rollout: it ends before \
              anything is stopped. The controller sees this stage as *staged*."
+        }
+        "snapshotting" => {
+            "Copies the data that `[update] snapshot` names, so that the release before finds what it can read. The bot is at \
+             rest, the release before stands. If it takes long, much is copied. The controller sees this stage as *staged*."
         }
         "resuming" => {
             "The bot is let trade again (`resume`, or a start anew), because it did not come to rest or the update was called \

@@ -9,7 +9,7 @@ use flota_tpm::KeyChoice;
 use super::reader::{Problems, Reader, Section};
 use super::values::{
     TpmMode, absolute_path, argv, attestation_key, base_url, endorsement_key, endpoint, exchange, exchange_check,
-    milliseconds, path, paths, polls, rate, seconds, sick_start, tcti, text, tpm_mode, trading_mode,
+    milliseconds, path, paths, paths_below, polls, rate, seconds, sick_start, tcti, text, tpm_mode, trading_mode,
 };
 use super::{
     BotSettings, ControllerSettings, ExchangeCheck, ExportSettings, HealthSettings, OemSettings, PackageSettings,
@@ -205,5 +205,6 @@ fn update(reader: &mut Reader, section: &mut Section<'_>) -> UpdateSettings {
         exchange_check: reader.or(section, "probation_exchange_check", exchange_check, ExchangeCheck::Required),
         sick_start: reader.or(section, "allow_unhealthy_start", sick_start, SickStart::Refused),
         rate: reader.optional(section, "max_kib_per_second", rate),
+        snapshot: reader.or(section, "snapshot", paths_below, Vec::new()),
     }
 }

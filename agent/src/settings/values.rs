@@ -1,7 +1,7 @@
 //! What a value of `agent.toml` may be. A refusal says what it should have been, and never what it was.
 
 use std::num::{NonZeroU32, NonZeroU64};
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 use std::time::Duration;
 
 use flota_procedures::health::{BaseUrl, ExchangeId, Mode};
@@ -41,6 +41,15 @@ fn list<T>(value: &DeValue<'_>, item: fn(&DeValue<'_>) -> Result<T, &'static str
 
 pub(super) fn paths(value: &DeValue<'_>) -> Result<Vec<PathBuf>, &'static str> {
     list(value, path).ok_or("must be a list of paths")
+}
+
+/// Paths below the bot's folder, which cannot leave it.
+pub(super) fn paths_below(value: &DeValue<'_>) -> Result<Vec<PathBuf>, &'static str> {
+    let proper = |path: &PathBuf| {
+        path.components().count() > 0 && path.components().all(|part| matches!(part, Component::Normal(_)))
+    };
+    let paths = list(value, path).filter(|paths| paths.iter().all(proper));
+    paths.ok_or("must be a list of paths below `root`, without `..`")
 }
 
 pub(super) fn argv(value: &DeValue<'_>) -> Result<(String, Vec<String>), &'static str> {

@@ -7,8 +7,9 @@ use std::time::Duration;
 use flota_daemon::error_chain::chain;
 use flota_engine::{Cause, Effect, Event};
 use flota_model::release::ReleaseRef;
-use flota_model::{Digest, RolloutId};
+use flota_model::{Digest, Generation, RolloutId};
 use flota_procedures::health::{CheckResult, Status};
+use flota_snapshot::Snapshots;
 use tokio::sync::Mutex;
 
 use super::bot::{Bot, BotError};
@@ -18,6 +19,8 @@ use super::{preflight, stage, verify};
 use crate::procedures::{self, Environment, ExportFile, present};
 use crate::settings::{ExchangeCheck, Settings};
 
+/// Where copies of the bot's data are, in the agent's state folder.
+const SNAPSHOTS: &str = "snapshots";
 /// First pause before a transfer is tried again; it doubles from there.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// Longest such pause. [`flota_engine::MAX_TRANSFER_ATTEMPTS`] of them outlast an hour.
@@ -48,6 +51,7 @@ pub(super) struct Host {
     pub(super) transfer: Arc<dyn Transfer>,
     pub(super) slots: Slots,
     pub(super) bot: Bot,
+    snapshots: Snapshots,
     /// The export of this update, so that trying its upload again does not write another.
     taken: Mutex<Option<(Digest, ExportFile)>>,
     /// Attempts to fetch a package, one after the other, that brought nothing.
@@ -64,8 +68,9 @@ impl Host {
         slots: Slots,
     ) -> Self {
         let bot = Bot::new(&settings.bot, &settings.root, &settings.state_dir);
+        let snapshots = Snapshots::new(&settings.state_dir.join(SNAPSHOTS), &settings.root);
         let (taken, disk) = (Mutex::new(None), Arc::new(Mutex::new(())));
-        Self { settings, environment, transfer, slots, bot, taken, stalls: AtomicU32::new(0), disk }
+        Self { settings, environment, transfer, slots, bot, snapshots, taken, stalls: AtomicU32::new(0), disk }
     }
 
     /// Performs work and says what came of it. What has no outcome is [`Self::sweep`]'s or the driver's.
@@ -104,6 +109,10 @@ impl Host {
                     }
                 }
             }
+            Effect::Snapshot { generation } => match self.snapshot(*generation).await {
+                Ok(()) => Event::SnapshotTaken,
+                Err(why) => Event::SnapshotFailed { why },
+            },
             Effect::Resume => match self.bot.resume().await {
                 Ok(()) => Event::Resumed,
                 Err(error) => Event::ResumeFailed { why: chain(&error) },
@@ -116,7 +125,7 @@ impl Host {
                 Ok(()) => Event::Healthy,
                 Err(why) => Event::Unhealthy { why },
             },
-            Effect::SwitchBack { to } => match self.switch(*to).await {
+            Effect::SwitchBack { to, snapshot } => match self.switch_back(*to, *snapshot).await {
                 Ok(()) => Event::SwitchedBack,
                 Err(why) => Event::SwitchBackFailed { why },
             },
@@ -196,6 +205,28 @@ impl Host {
         uploaded.map_err(|error| (chain(&error), error.cause()))?;
         let archived = self.transfer.archive(&made(&file, rollout)).await;
         archived.map_err(|error| (chain(&error), error.cause()))
+    }
+
+    async fn snapshot(&self, before: Generation) -> Result<(), String> {
+        let entries = self.settings.update.snapshot.clone();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let snapshots = self.snapshots.clone();
+        self.on_disk(move || snapshots.take(&before.to_string(), &entries).map_err(|error| chain(&error))).await
+    }
+
+    /// Stops the bot, restores what the release before could not read, and switches to it.
+    async fn switch_back(&self, to: Option<Digest>, snapshot: Option<Generation>) -> Result<(), String> {
+        if let Some(before) = snapshot {
+            self.bot.stop().await.map_err(|error| chain(&error))?;
+            let snapshots = self.snapshots.clone();
+            let restore = move || snapshots.restore(&before.to_string()).map_err(|error| chain(&error));
+            for database in self.on_disk(restore).await? {
+                tracing::warn!(database = %database.display(), "its schema had moved: it is again what it was before the update");
+            }
+        }
+        self.switch(to).await
     }
 
     /// Stops the bot, moves `current`, starts the bot. A bot that does not stop is not joined by a second one.

@@ -2,6 +2,7 @@
 //! removes it, `health` looks whether it says so. `quiesce` leaves the file `resting`, which `resume` and `start` remove; it
 //! exits with what is in `busy` if there is one.
 
+mod data;
 mod rest;
 mod signed;
 mod sweep;
@@ -59,7 +60,7 @@ impl Ground {
              resume = [\"sh\", \"-c\", \"test ! -e {at}/stuck && rm -f {at}/resting\"]\n\
              health = [\"grep\", \"-q\", \"^healthy\", \"{at}/running\"]\n\
              [export]\nkey_file = \"secrets/key\"\nkey_id = \"audit-1\"\n[package]\nkey_file = \"secrets/key\"\n\
-             [update]\nhealth_polls = 2\nhealth_interval_ms = 1\n"
+             [update]\nhealth_polls = 2\nhealth_interval_ms = 1\nsnapshot = [\"logs\"]\n"
         );
         fs::write(folder.path().join("agent.toml"), &text).unwrap();
         let settings = Settings::parse(&text, "agent.toml").unwrap();

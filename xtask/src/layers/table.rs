@@ -41,6 +41,7 @@ const INTERNAL: &[(&str, Internal)] = &[
     ("flota-proto", Only(&["flota-model"])),
     // the agent
     ("flota-engine", Only(&["flota-model"])),
+    ("flota-snapshot", Only(&[])),
     ("flota-tpm", Only(&["flota-model"])),
     ("flota-procedures", Only(&["flota-model", "flota-package", "flota-seal"])),
     (
@@ -55,6 +56,7 @@ const INTERNAL: &[(&str, Internal)] = &[
             "flota-proto",
             "flota-release",
             "flota-seal",
+            "flota-snapshot",
             "flota-tpm",
         ]),
     ),
