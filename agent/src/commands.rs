@@ -3,6 +3,7 @@
 //! Stdout carries the answer and nothing else, logs go to stderr, exit codes are part of the interface. This is the one
 //! place that reads arguments, the environment and the wall clock.
 
+mod adopt;
 mod checklist;
 mod completions;
 mod delegate;
@@ -64,6 +65,8 @@ enum Command {
     Checklist(checklist::Show),
     /// Bring an installation back after a disaster (manual §6); exit 1 while a step is open
     Recover(recover::Recover),
+    /// Make a release of an installation that was made without Flota, so that it can be updated; nothing is moved
+    Adopt(adopt::Adopt),
     /// Enrol this host with a token from the controller, or again with the TPM that the controller knows it by
     Enroll(service::Enroll),
     /// Run the agent until SIGTERM
@@ -128,6 +131,7 @@ fn dispatch(command: Command, lang: Lang) -> Result<Answer, Failure> {
         Command::CheckRuntimeHealth(command) => command.run(lang),
         Command::Checklist(command) => command.run(lang),
         Command::Recover(command) => command.run(lang),
+        Command::Adopt(command) => command.run(),
         Command::Enroll(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Status(command) => command.text(lang),

@@ -2,6 +2,7 @@
 //!
 //! It must never decide: what follows from what is in the engine. Start at [`Updater::spawn`].
 
+pub mod adopt;
 mod bot;
 mod driver;
 mod effects;

@@ -1,17 +1,20 @@
 //! The transitions.
 
+mod prepare;
+mod trial;
+
 use flota_model::release::ReleaseRef;
 use flota_model::update::{DesiredState, Direction, Goal, UpdateReport};
 
-use crate::event::{BotBefore, Cause, Effect, Event, Rejected};
-use crate::phase::{AfterResume, HeldBot, Phase};
+use crate::event::{BotBefore, Effect, Event, Rejected};
+use crate::phase::{HeldBot, Phase};
 use crate::state::{Installed, State};
 
 /// Starts of one release. A crash during the first may be a power cut; a second one in a row is the release's fault
 /// until the opposite is shown.
 pub const MAX_SWITCH_ATTEMPTS: u32 = 2;
 
-/// Tries of one verification, download or export. With the shell's pauses of up to a minute this outlasts an hour without a
+/// Tries of one verification, download or export, and questions for rest. With the shell's pauses of up to a minute this outlasts an hour without a
 /// controller; then the host says that it gave up, rather than start an update at a time nobody expects.
 pub const MAX_TRANSFER_ATTEMPTS: u32 = 100;
 
@@ -22,118 +25,19 @@ type Stepped = (State, Vec<Effect>);
 
 /// Decides what follows; never acts. A rejected event leaves the state untouched.
 pub fn step(state: &State, event: &Event) -> Result<Stepped, Rejected> {
-    let unexpected = || Err(Rejected::Unexpected { state: state.phase.name(), event: event.name() });
-    Ok(match (&state.phase, event) {
-        (_, Event::Desired(desired)) => return receive(state, desired),
-        (_, Event::Restarted { current }) => restart(state, current.as_ref()),
-
-        (Phase::Offered { target }, Event::Proceed) => {
-            let phase = Phase::Verifying { target: target.clone(), attempt: 1 };
-            enter(state, phase, "checks who signed the release and what it asks for")
-        }
-        (Phase::Verifying { target, .. }, Event::Verified) => {
-            enter(state, Phase::Preflight { target: target.clone() }, "looks whether the host can take the release")
-        }
-        (Phase::Verifying { target, attempt }, Event::VerifyFailed { why, cause }) => {
-            match next_attempt(*attempt, *cause) {
-                Some(attempt) => enter(state, Phase::Verifying { target: target.clone(), attempt }, why),
-                None => refuse(state, why),
+    match event {
+        Event::Desired(desired) => return receive(state, desired),
+        Event::Restarted { current } => return Ok(restart(state, current.as_ref())),
+        Event::Proceed if state.phase.is_rest() => {
+            if let Some(waiting) = &state.waiting {
+                return Ok(accept(&State { waiting: None, ..state.clone() }, waiting));
             }
         }
-        (Phase::Preflight { target }, Event::PreflightPassed) => {
-            let phase = Phase::Downloading { target: target.clone(), attempt: 1 };
-            enter(state, phase, "fetches the package")
-        }
-        (Phase::Preflight { .. }, Event::PreflightFailed { why })
-        | (Phase::Unpacking { .. }, Event::StageFailed { why }) => refuse(state, why),
-        (Phase::Downloading { target, .. }, Event::Downloaded) => {
-            enter(state, Phase::Unpacking { target: target.clone() }, "checks the package and unpacks it")
-        }
-        (Phase::Downloading { target, attempt }, Event::DownloadFailed { why, cause }) => {
-            match next_attempt(*attempt, *cause) {
-                Some(attempt) => enter(state, Phase::Downloading { target: target.clone(), attempt }, why),
-                None => refuse(state, why),
-            }
-        }
-        (Phase::Unpacking { target }, Event::Staged) => {
-            enter(state, Phase::Staged { target: target.clone() }, "checked and unpacked")
-        }
-        (Phase::Staged { target }, Event::Proceed) => {
-            let phase = Phase::Exporting { target: target.clone(), attempt: 1 };
-            enter(state, phase, "makes the security export")
-        }
-        // A host without a bot that trades has none to bring to rest.
-        (Phase::Exporting { target, .. }, Event::Exported) if !trades(state) => snapshot(state, target),
-        (Phase::Exporting { target, .. }, Event::Exported) => {
-            let phase = Phase::Quiescing { target: target.clone(), attempt: 1 };
-            enter(state, phase, "asks the bot to come to rest")
-        }
-        (Phase::Exporting { target, attempt }, Event::ExportFailed { why, cause }) => {
-            match next_attempt(*attempt, *cause) {
-                Some(attempt) => enter(state, Phase::Exporting { target: target.clone(), attempt }, why),
-                None => refuse(state, why),
-            }
-        }
-
-        (Phase::Quiescing { target, .. }, Event::Quiesced) => match &state.waiting {
-            Some(_) => call_off(state, target),
-            None => snapshot(state, target),
-        },
-        (Phase::Quiescing { target, attempt }, Event::QuiesceFailed { why, cause }) => {
-            let again = next_attempt(*attempt, *cause).map(|attempt| AfterResume::AskAgain { attempt });
-            let_trade(state, target, again.unwrap_or(AfterResume::Refuse), why)
-        }
-        (Phase::Snapshotting { target }, Event::SnapshotTaken) => match &state.waiting {
-            Some(_) => call_off(state, target),
-            None => enter(state, Phase::Armed { target: target.clone() }, "ready; from here it commits or goes back"),
-        },
-        (Phase::Snapshotting { target }, Event::SnapshotFailed { why }) if trades(state) => {
-            let_trade(state, target, AfterResume::Refuse, why)
-        }
-        (Phase::Snapshotting { .. }, Event::SnapshotFailed { why }) => refuse(state, why),
-        (Phase::Resuming { target, then }, Event::Resumed) => match (&state.waiting, then) {
-            (Some(waiting), _) => accept(&State { waiting: None, ..state.clone() }, waiting),
-            (None, AfterResume::AskAgain { attempt }) => {
-                let phase = Phase::Quiescing { target: target.clone(), attempt: *attempt };
-                enter(state, phase, &state.detail)
-            }
-            (None, AfterResume::Refuse) => refuse(state, &state.detail),
-        },
-        (Phase::Resuming { .. }, Event::ResumeFailed { why }) => {
-            hold(state, &format!("{}; the bot could not be made to trade again: {why}", state.detail))
-        }
-
-        (Phase::Armed { target }, Event::Proceed) => switch(state, target, 1),
-        (Phase::Switching { target, attempt }, Event::Switched) => {
-            let phase = Phase::Probation { target: target.clone(), attempt: *attempt };
-            enter(state, phase, "the new release must prove healthy")
-        }
-        (Phase::Switching { target, .. }, Event::SwitchFailed { why })
-        | (Phase::Probation { target, .. }, Event::Unhealthy { why }) => roll_back(state, target, why),
-        (Phase::Probation { target, .. }, Event::Healthy) => commit(state, target),
-
-        (Phase::SwitchingBack { target }, Event::SwitchedBack) => switched_back(state, target),
-        (Phase::SwitchingBack { .. }, Event::SwitchBackFailed { why }) => {
-            hold(state, &format!("{}; going back failed: {why}", state.detail))
-        }
-        (Phase::FallbackProbation { .. }, Event::FallbackHealthy) => enter(state, Phase::RolledBack, &state.detail),
-        (Phase::FallbackProbation { .. }, Event::FallbackUnhealthy { why }) => {
-            hold(state, &format!("{}; the release before is not healthy either: {why}", state.detail))
-        }
-        (Phase::SafeHold { bot: HeldBot::Stopping }, Event::BotStopped) => {
-            enter(state, Phase::SafeHold { bot: HeldBot::Left }, &state.detail)
-        }
-        (Phase::SafeHold { bot: HeldBot::Stopping }, Event::StopFailed { why }) => {
-            let detail = format!("THE BOT COULD NOT BE STOPPED ({why}): stop it by hand; {}", state.detail);
-            enter(state, Phase::SafeHold { bot: HeldBot::Left }, &detail)
-        }
-
-        (phase, Event::Proceed) if phase.is_rest() => match &state.waiting {
-            Some(waiting) => accept(&State { waiting: None, ..state.clone() }, waiting),
-            None => return unexpected(),
-        },
-        _ => return unexpected(),
-    })
+        _ => {}
+    }
+    prepare::step(state, event)
+        .or_else(|| trial::step(state, event))
+        .ok_or(Rejected::Unexpected { state: state.phase.name(), event: event.name() })
 }
 
 /// What is to be done in this state, after a crash as on entering it.
@@ -276,41 +180,9 @@ fn differ(one: Option<&Installed>, other: Option<&Installed>) -> bool {
     one.map(|installed| installed.digest) != other.map(|installed| installed.digest)
 }
 
-/// Whether there is a bot that trades: it would have to come to rest, and to trade again.
-fn trades(state: &State) -> bool {
-    state.running.is_some() && state.held.is_none()
-}
-
-fn snapshot(state: &State, target: &ReleaseRef) -> Stepped {
-    enter(state, Phase::Snapshotting { target: target.clone() }, "copies the bot's data")
-}
-
-/// A newer goal came before it was too late.
-fn call_off(state: &State, target: &ReleaseRef) -> Stepped {
-    if trades(state) {
-        return let_trade(state, target, AfterResume::Refuse, "called off before anything was changed");
-    }
-    match &state.waiting {
-        Some(waiting) => accept(&State { waiting: None, ..state.clone() }, waiting),
-        None => refuse(state, "called off before anything was changed"),
-    }
-}
-
-fn let_trade(state: &State, target: &ReleaseRef, then: AfterResume, why: &str) -> Stepped {
-    enter(state, Phase::Resuming { target: target.clone(), then }, why)
-}
-
 fn switch(state: &State, target: &ReleaseRef, attempt: u32) -> Stepped {
     let detail = format!("starts the new release, attempt {attempt} of {MAX_SWITCH_ATTEMPTS}");
     enter(state, Phase::Switching { target: target.clone(), attempt }, &detail)
-}
-
-fn commit(state: &State, target: &ReleaseRef) -> Stepped {
-    let mut next = state.clone();
-    next.previous = next.running.take().or(next.previous).filter(|previous| previous.digest != target.digest);
-    next.running = Some(target.into());
-    next.held = None;
-    enter(&next, Phase::Committed, "the new release proved healthy")
 }
 
 /// Refuses the accepted goal: nothing was changed.
@@ -331,16 +203,6 @@ fn roll_back(state: &State, target: &ReleaseRef, why: &str) -> Stepped {
     enter(&next, Phase::SwitchingBack { target: target.clone() }, &detail)
 }
 
-fn switched_back(state: &State, target: &ReleaseRef) -> Stepped {
-    if state.running.is_some() {
-        return enter(state, Phase::FallbackProbation { target: target.clone() }, &state.detail);
-    }
-    if state.held.is_some() {
-        return still_held(state, &state.detail);
-    }
-    enter(state, Phase::RolledBack, &format!("{}; no release was before it, so none runs", state.detail))
-}
-
 fn hold(state: &State, why: &str) -> Stepped {
     let mut next = state.clone();
     next.previous = next.running.take().or(next.previous);
@@ -352,10 +214,6 @@ fn enter(state: &State, phase: Phase, detail: &str) -> Stepped {
     let next = State { sequence: state.sequence + 1, phase, detail: shortened(detail), ..state.clone() };
     let effects = resume(&next);
     (next, effects)
-}
-
-fn next_attempt(attempt: u32, cause: Cause) -> Option<u32> {
-    (cause == Cause::Transient && attempt < MAX_TRANSFER_ATTEMPTS).then(|| attempt + 1)
 }
 
 fn shortened(text: &str) -> String {

@@ -110,11 +110,8 @@ impl Host {
             Some(Effect::SwitchBack { to, .. }) => self.current = to,
             _ => {}
         }
-        match self.work {
-            Some(Effect::Switch { .. } | Effect::SwitchBack { .. } | Effect::Resume | Effect::StopBot) => {
-                self.resting = false;
-            }
-            _ => {}
+        if let Some(Effect::Switch { .. } | Effect::SwitchBack { .. } | Effect::Resume | Effect::StopBot) = self.work {
+            self.resting = false;
         }
     }
 

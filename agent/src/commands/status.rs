@@ -41,7 +41,7 @@ impl Show {
         let running = report.running.map(|digest| Installed { digest, version: report.version.clone() });
         line(Term::Release, &shown(running.as_ref()));
         line(Term::Before, &shown(state.previous()));
-        line(Term::Phase, report.phase.as_str());
+        line(Term::Phase, state.phase().name());
         let none = lang.say(Term::None).to_owned();
         line(Term::Generation, &report.generation.map_or(none, |generation| generation.to_string()));
         if let Some(accepted) = state.accepted() {

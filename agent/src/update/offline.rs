@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use flota_daemon::error_chain::chain;
 use flota_engine::{Effect, Event, State};
 use flota_model::Digest;
 use flota_model::release::ReleaseRef;
@@ -52,6 +53,15 @@ impl Offline {
             outcome(self.host.perform(&effect).await)?;
         }
         Ok(())
+    }
+
+    /// Checks a release, unpacks it where it belongs, and lets `current` name it. The bot is left alone.
+    pub async fn place(&self, release: &ReleaseRef) -> Result<(), String> {
+        let effects = [Effect::Download { release: release.clone(), attempt: 1 }, Effect::Stage(release.clone())];
+        for effect in effects {
+            outcome(self.host.perform(&effect).await)?;
+        }
+        self.host.slots.point(release.digest).map_err(|error| chain(&error))
     }
 
     /// Waits until the bot, and the exchange where the settings say so, proved healthy; not longer than probation.
