@@ -54,6 +54,7 @@ fn phase(state: &State) -> UpdatePhase {
 
 #[test]
 fn an_update_that_goes_well_passes_every_stage_once() {
+    use UpdatePhase::{Armed, Committed, Downloading, Exporting, Offered, Preflight, Probation, Staged, Switching};
     let mut state = host();
     let mut phases = Vec::new();
     let events = [install(1, "2.0")].into_iter().chain(to_export());
@@ -63,7 +64,6 @@ fn an_update_that_goes_well_passes_every_stage_once() {
         phases.push(phase(&state));
     }
     phases.dedup();
-    use UpdatePhase::{Armed, Committed, Downloading, Exporting, Offered, Preflight, Probation, Staged, Switching};
     let ready = [Staged, Exporting, Staged];
     let expected = [&[Offered, Preflight, Downloading], &ready[..], &[Armed, Switching, Probation, Committed]].concat();
     assert_eq!(phases, expected);
