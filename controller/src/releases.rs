@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flota_model::release::{Release, ReleaseRef};
 use flota_package::CheckRequest;
-use flota_release::{Catalogue, Entry, MAX_METADATA_BYTES, Memory, RefreshError, Trust};
+use flota_release::{Catalogue, Entry, MAX_METADATA_BYTES, Memory, RefreshError, Terms, Trust};
 use flota_store::{Publish, ReleaseMetadata};
 use serde_json::json;
 
@@ -76,14 +76,14 @@ pub async fn signed(core: &Core) -> Result<Catalogue, Fault> {
     believed(core).await
 }
 
-/// Whether a rollout of this release may begin: it is signed, and will be for as long as hosts may ask.
-pub async fn check_signed(core: &Core, release: &ReleaseRef) -> Result<(), Fault> {
+/// Whether a rollout of this release may begin: it is signed, and will be for as long as hosts may ask. Gives its terms.
+pub async fn check_signed(core: &Core, release: &ReleaseRef) -> Result<Terms, Fault> {
     let catalogue = signed(core).await?;
-    if catalogue.find(&release.digest).is_none() {
+    let entry = catalogue.find(&release.digest).ok_or_else(|| {
         let sentence = format!("release {} is not signed any more: no host would install it", release.version);
-        return Err(Fault::new(Code::PackageRefused, sentence).fix("flota release list"));
-    }
-    Ok(())
+        Fault::new(Code::PackageRefused, sentence).fix("flota release list")
+    })?;
+    Ok(entry.terms.clone())
 }
 
 async fn believed(core: &Core) -> Result<Catalogue, Fault> {

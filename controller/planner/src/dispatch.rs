@@ -1,7 +1,9 @@
 //! Starts hosts, and takes offers back.
 
 use flota_model::Timestamp;
-use flota_model::rollout::{Owner, RolloutIntent, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetState};
+use flota_model::rollout::{
+    Owner, RolloutIntent, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetSpec, TargetState,
+};
 use flota_model::update::{Generation, UpdatePhase};
 
 use crate::snapshot::{Contact, FleetSnapshot, HostFacts};
@@ -68,7 +70,7 @@ fn start_hosts(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot
     let wave = plan.wave;
     for (host, target) in &mut plan.targets {
         let Some(wanted) = spec.targets.get(host).filter(|_| target.state.is_waiting()) else { continue };
-        let standing = match (obstacle(fleet.host(host), now), baking) {
+        let standing = match (obstacle(fleet.host(host), wanted, now), baking) {
             _ if wanted.wave > wave => {
                 let name = spec.waves.get(wanted.wave).map_or("a later wave", String::as_str);
                 (TargetState::Pending, reason(Owner::Controller, format!("{name} has not begun")))
@@ -92,11 +94,14 @@ fn start_hosts(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot
 }
 
 /// The generation to start a host with, or what keeps it from being started.
-fn obstacle(facts: Option<&HostFacts>, now: Timestamp) -> Result<Generation, Standing> {
+fn obstacle(facts: Option<&HostFacts>, wanted: &TargetSpec, now: Timestamp) -> Result<Generation, Standing> {
     let deferred = |owner, text: String| Err((TargetState::Deferred, reason(owner, text)));
     let Some(facts) = facts else {
         return Err((TargetState::Skipped, reason(Owner::Nobody, "the host is no longer in the fleet")));
     };
+    if let Some(from) = wanted.not_before.filter(|from| now < *from) {
+        return deferred(Owner::Nobody, format!("the release's own waves reach it at {from}"));
+    }
     let host = &facts.host;
     if host.awaits_approval {
         return deferred(Owner::Operator, "its enrolment waits for approval".to_owned());

@@ -8,9 +8,10 @@ use flota_model::host::Host;
 use flota_model::release::{Release, ReleaseRef};
 use flota_model::rollout::{IntentVerb, RolloutIntent, RolloutSpec, TargetSpec, TargetState};
 use flota_model::update::Direction;
-use flota_model::{Digest, HostId, RolloutId};
+use flota_model::{Digest, HostId, HostName, RolloutId, Timestamp};
 use flota_planner::{WaveSizes, assign_waves};
 use flota_proto::v1;
+use flota_release::Terms;
 use flota_store::RolloutRecord;
 use serde_json::json;
 
@@ -36,7 +37,7 @@ pub async fn forward(core: &Core, actor: &str, request: &v1::CreateRolloutReques
     }
     let releases = core.store.releases().await?;
     let release = find_release(&releases, &request.release)?.target.clone();
-    check_signed(core, &release).await?;
+    let terms = check_signed(core, &release).await?;
     let selection = select::Selection { selector: &request.selector, names: &[], all: request.all_hosts };
     let hosts = select::hosts(core, selection).await?;
     let canary = NonZeroU32::new(request.canary).unwrap_or(NonZeroU32::MIN);
@@ -44,9 +45,11 @@ pub async fn forward(core: &Core, actor: &str, request: &v1::CreateRolloutReques
     let (waves, names) = assign_waves(hosts.len(), sizes);
     let widest = u32::try_from(hosts.len()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
     let wave_size = NonZeroU32::new(request.wave_size).unwrap_or(widest);
-    let targets = hosts.iter().zip(waves).map(|(host, wave)| {
+    let reached = signed_waves(&terms, &release, hosts.iter().map(|host| (&host.id, &host.name)))?;
+    let targets = hosts.iter().zip(waves).zip(reached).map(|((host, wave), not_before)| {
         let previous = running(host, &releases);
-        (host.id.clone(), TargetSpec { name: host.name.clone(), wave, release: release.clone(), previous })
+        let target = TargetSpec { name: host.name.clone(), wave, release: release.clone(), previous, not_before };
+        (host.id.clone(), target)
     });
     let draft = RolloutSpec {
         id: RolloutId::new(0),
@@ -79,7 +82,8 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord) -> Result<Ro
         .filter_map(|(host, target)| {
             let previous = target.previous.clone().filter(|previous| previous.digest != target.release.digest)?;
             let release = target.release.clone();
-            let back = TargetSpec { name: target.name.clone(), wave: 0, release: previous, previous: Some(release) };
+            let name = target.name.clone();
+            let back = TargetSpec { name, wave: 0, release: previous, previous: Some(release), not_before: None };
             Some((host.clone(), back))
         })
         .collect();
@@ -105,6 +109,25 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord) -> Result<Ro
         created_at: core.now(),
     };
     enter(core, actor, draft).await
+}
+
+/// When the release's own waves reach each host. One that they never reach would refuse for ever.
+fn signed_waves<'a>(
+    terms: &Terms,
+    release: &ReleaseRef,
+    hosts: impl IntoIterator<Item = (&'a HostId, &'a HostName)>,
+) -> Result<Vec<Option<Timestamp>>, Fault> {
+    let reached = |(id, name): (&HostId, &HostName)| {
+        if terms.waves.is_empty() {
+            return Ok(None);
+        }
+        let from = terms.admits_from(id.as_str(), release.digest.as_bytes()).ok_or_else(|| {
+            let sentence = format!("the signed waves of {} never reach {name}: it would refuse", release.version);
+            Fault::new(Code::PackageRefused, sentence).fix("leave that host out, or sign a release with wider waves")
+        })?;
+        Ok(Some(Timestamp::from_micros(from.as_microsecond())))
+    };
+    hosts.into_iter().map(reached).collect()
 }
 
 async fn enter(core: &Core, actor: &str, draft: RolloutSpec) -> Result<RolloutId, Fault> {
@@ -153,4 +176,36 @@ fn commonest(targets: &BTreeMap<HostId, TargetSpec>) -> Option<ReleaseRef> {
 
 fn size(number: NonZeroU32) -> NonZeroUsize {
     NonZeroUsize::try_from(number).unwrap_or(NonZeroUsize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use flota_release::Wave;
+
+    use super::*;
+
+    #[test]
+    fn a_host_waits_for_its_wave_and_one_that_none_reaches_is_refused() {
+        let release = ReleaseRef { digest: Digest::of(b"package"), version: "5.0".into(), size: 1 };
+        let terms = |waves: Vec<Wave>| Terms {
+            version: "5.0".into(),
+            id: "bot".into(),
+            platform: "linux".into(),
+            runtime: "python".into(),
+            sequence: 1,
+            released_at: jiff::Timestamp::UNIX_EPOCH,
+            security_floor: 0,
+            data_floor: 0,
+            upgrades_from: Vec::new(),
+            waves,
+        };
+        let (id, name) = (HostId::of_endorsement_key(&Digest::of(b"ek")), "fra-bot-01".parse::<HostName>().unwrap());
+        let asked = |waves| signed_waves(&terms(waves), &release, [(&id, &name)]);
+        assert_eq!(asked(Vec::new()).unwrap(), [None]);
+        let hour = Timestamp::from_micros(0).plus(Duration::from_hours(1));
+        assert_eq!(asked(vec![Wave { after_seconds: 3600, permille: 1000 }]).unwrap(), [Some(hour)]);
+        let refused = asked(vec![Wave { after_seconds: 0, permille: 0 }]).unwrap_err();
+        assert_eq!(refused.code, Code::PackageRefused);
+        assert!(refused.sentence.contains("never reach fra-bot-01"), "{}", refused.sentence);
+    }
 }

@@ -59,6 +59,9 @@ pub struct TargetSpec {
     pub release: ReleaseRef,
     /// What it ran when the rollout was created; a rollback takes it there.
     pub previous: Option<ReleaseRef>,
+    /// When the release's own signed waves reach it: before that it would refuse. None: at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
 }
 
 /// What operators want of a rollout now. Only operators change it; only the planner changes the state that follows.

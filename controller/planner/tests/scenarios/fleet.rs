@@ -31,7 +31,8 @@ impl Fleet {
         let ids: Vec<HostId> = (0..hosts).map(host_id).collect();
         let target = |(index, id): (usize, &HostId)| {
             let name = format!("bot-{index}").parse().unwrap();
-            let spec = TargetSpec { name, wave: waves[index], release: release.clone(), previous: None };
+            let spec =
+                TargetSpec { name, wave: waves[index], release: release.clone(), previous: None, not_before: None };
             (id.clone(), spec)
         };
         let spec = RolloutSpec {

@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use fleet::Fleet;
+use flota_model::Timestamp;
 use flota_model::host::Trust;
 use flota_model::rollout::{IntentVerb, RolloutState, TargetState};
 use flota_model::update::UpdatePhase;
@@ -244,6 +245,27 @@ fn a_wave_bakes_before_the_next_begins() {
     fleet.later(Duration::from_mins(1));
     fleet.plan();
     assert_eq!(fleet.started(), [1]);
+}
+
+#[test]
+fn a_host_that_the_signed_waves_have_not_reached_is_no_failure_and_is_started_when_they_do() {
+    let mut fleet = Fleet::new(2, 1, 1);
+    let hour = Duration::from_hours(1);
+    for target in fleet.spec.targets.values_mut().filter(|target| target.wave == 1) {
+        target.not_before = Some(Timestamp::from_micros(0).plus(hour));
+    }
+    fleet.plan();
+    fleet.succeed(0);
+    fleet.plan();
+    assert_eq!((fleet.target(1), fleet.state()), (TargetState::Deferred, RolloutState::Running));
+    assert!(fleet.reason(1).contains("waves reach it at"), "{}", fleet.reason(1));
+    fleet.plan_is_a_fixed_point();
+    fleet.later(hour);
+    fleet.plan();
+    assert_eq!(fleet.started(), [1]);
+    fleet.succeed(1);
+    fleet.plan();
+    assert_eq!(fleet.state(), RolloutState::Succeeded);
 }
 
 #[test]

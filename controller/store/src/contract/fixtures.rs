@@ -214,7 +214,10 @@ pub fn spec(number: u32) -> RolloutSpec {
     let target = release("2.0.0", "two").target;
     let part = |host: u64, wave| {
         let previous = Some(release("1.0.0", "one").target);
-        (host_id(host), TargetSpec { name: host_name(host), wave, release: target.clone(), previous })
+        (
+            host_id(host),
+            TargetSpec { name: host_name(host), wave, release: target.clone(), previous, not_before: Some(second(77)) },
+        )
     };
     RolloutSpec {
         id: RolloutId::new(number),
