@@ -11,6 +11,7 @@ mod environment;
 mod evidence;
 mod export;
 mod health;
+mod history;
 mod lang;
 mod man;
 mod output;
@@ -86,6 +87,8 @@ enum Command {
 enum UpdateCommand {
     /// Print the state of the update as JSON
     Status(status::Show),
+    /// Print how the updates of this host ended
+    History(history::History),
 }
 
 /// The installation that a command works on.
@@ -136,6 +139,7 @@ fn dispatch(command: Command, lang: Lang) -> Result<Answer, Failure> {
         Command::Run(command) => command.run(),
         Command::Status(command) => command.text(lang),
         Command::Update(UpdateCommand::Status(command)) => command.json(),
+        Command::Update(UpdateCommand::History(command)) => command.run(),
         Command::Completions(command) => Ok(command.run()),
         Command::Man(command) => command.run(),
     }

@@ -6,6 +6,7 @@ pub mod adopt;
 mod bot;
 mod driver;
 mod effects;
+pub mod history;
 mod journal;
 mod offline;
 mod preflight;

@@ -40,7 +40,15 @@ impl ShiftedClock {
 
     /// Sets how far ahead it is, for every process that has it.
     pub fn set_ahead(&self, by: Duration) -> anyhow::Result<()> {
-        let seconds = i64::try_from(by.as_secs())?;
+        self.set(i64::try_from(by.as_secs())?)
+    }
+
+    /// Sets how far behind it is.
+    pub fn set_behind(&self, by: Duration) -> anyhow::Result<()> {
+        self.set(-i64::try_from(by.as_secs())?)
+    }
+
+    fn set(&self, seconds: i64) -> anyhow::Result<()> {
         Ok(self.file.write_all_at(&seconds.to_ne_bytes(), 0)?)
     }
 

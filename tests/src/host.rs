@@ -10,6 +10,7 @@ use flota_swtpm::Swtpm;
 use serde_json::{Value, json};
 
 use crate::bins::Bins;
+use crate::clock::ShiftedClock;
 use crate::controller::Controller;
 use crate::exchange::{Exchange, KEY_ID, SECRET};
 use crate::packages::Package;
@@ -147,9 +148,24 @@ impl BotHost {
 
     /// Starts the agent.
     pub fn start_agent(&mut self) -> anyhow::Result<()> {
+        self.start_agent_with(None)
+    }
+
+    /// Starts the agent again with a clock that can be moved.
+    pub fn restart_agent_with_clock(&mut self, clock: &ShiftedClock) -> anyhow::Result<()> {
+        if let Some(agent) = &mut self.agent {
+            agent.stop()?;
+        }
+        self.start_agent_with(Some(clock))
+    }
+
+    fn start_agent_with(&mut self, clock: Option<&ShiftedClock>) -> anyhow::Result<()> {
         let log = self.config.with_file_name("agent.log");
         let mut command = self.command(&["run", "--config"]);
         command.arg(&self.config);
+        if let Some(clock) = clock {
+            clock.give(&mut command);
+        }
         self.agent = Some(Process::start("flota-agent", &mut command, &log)?);
         Ok(())
     }

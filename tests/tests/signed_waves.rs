@@ -1,5 +1,4 @@
 //! A rollout of a release whose signed waves reach its hosts one after the other.
-#![expect(clippy::unwrap_used, reason = "a test panics")]
 
 use std::time::Duration;
 

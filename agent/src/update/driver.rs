@@ -13,6 +13,7 @@ use flota_procedures::checklist::{Outcome, Procedure, Proof};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::effects::Host;
+use super::history;
 use super::journal::{Journal, JournalError};
 use super::slots::{SlotError, Slots};
 use super::transfer::Transfer;
@@ -125,6 +126,8 @@ impl Updater {
             tracing::error!(error = chain(&error), "what `current` names is unknown; going by the journal");
             self.state.running().cloned()
         });
+        // A crash may have come between an end and its note.
+        self.note_end().await;
         // No state rejects it.
         let _ = self.apply(&Event::Restarted { current }).await;
     }
@@ -174,11 +177,22 @@ impl Updater {
                 keep(Arc::clone(&self.host), outcome, &next).await;
             }
             self.state = next;
+            self.note_end().await;
         }
         for effect in effects {
             self.act(effect).await;
         }
         Ok(())
+    }
+
+    /// Notes how an update ended, once its end is on disk.
+    async fn note_end(&mut self) {
+        if !self.state.phase().is_rest() {
+            return;
+        }
+        let (host, state) = (Arc::clone(&self.host), self.state.clone());
+        // A panic in there was reported by the runtime, and the update stands.
+        let _noted = tokio::task::spawn_blocking(move || history::note(&host.settings.state_dir, &state)).await;
     }
 
     async fn act(&mut self, effect: Effect) {

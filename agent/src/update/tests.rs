@@ -1,6 +1,6 @@
 //! The shell on a real folder, with a bot made of coreutils: `start` copies the release's file to `running`, `stop`
 //! removes it, `health` looks whether it says so. `quiesce` leaves the file `resting`, which `resume` and `start` remove; it
-//! exits with what is in `busy` if there is one.
+//! exits with what is in `busy` if there is one. A start while another bot runs leaves the file `two`.
 
 mod data;
 mod rest;
@@ -54,7 +54,7 @@ impl Ground {
         let text = format!(
             "root = \"{at}\"\n\
              [controller]\nenrollment = \"https://localhost:1\"\nfleet = \"https://localhost:2\"\nca_file = \"ca.pem\"\n\
-             [bot]\nstart = [\"sh\", \"-c\", \"cp {at}/current/bot {at}/running && rm -f {at}/resting\"]\n\
+             [bot]\nstart = [\"sh\", \"-c\", \"test -e {at}/running && : > {at}/two; cp {at}/current/bot {at}/running && rm -f {at}/resting\"]\n\
              stop = [\"rm\", \"-f\", \"{at}/running\"]\n\
              quiesce = [\"sh\", \"-c\", \"test -e {at}/busy && exit $(cat {at}/busy); : > {at}/resting\"]\n\
              resume = [\"sh\", \"-c\", \"test ! -e {at}/stuck && rm -f {at}/resting\"]\n\

@@ -80,3 +80,30 @@ async fn a_bot_that_cannot_be_started_again_either_is_for_people() {
     assert_eq!(report.phase, UpdatePhase::SafeHold, "{}", report.detail);
     assert!(report.detail.contains("could not be made to trade again"), "{}", report.detail);
 }
+
+#[tokio::test]
+async fn the_history_says_how_each_update_ended() {
+    let (ground, agent, new) = host().await;
+    let noted = || crate::update::history::read(&ground.settings.state_dir).unwrap();
+    assert_eq!(noted().len(), 1);
+    agent.install(2, &new).await;
+    ground.busy(1);
+    agent.install(3, &ground.good("3.0")).await;
+    let told: Vec<_> = noted()
+        .into_iter()
+        .map(|entry| (entry.generation.number(), entry.from_version, entry.to_version, entry.outcome))
+        .collect();
+    let entry = |generation, from: &str, to: &str, outcome| (generation, from.to_owned(), to.to_owned(), outcome);
+    let expected = [
+        entry(1, "", "1.0", UpdatePhase::Committed),
+        entry(2, "1.0", "2.0", UpdatePhase::Committed),
+        entry(3, "2.0", "3.0", UpdatePhase::Refused),
+    ];
+    assert_eq!(told, expected);
+    assert!(noted()[2].detail.contains("quiesce"), "{:?}", noted()[2]);
+    // The same end is noted once, however often the agent starts.
+    drop(agent);
+    let (mut updater, _handle) = ground.open().await;
+    updater.begin().await;
+    assert_eq!(noted().len(), 3);
+}

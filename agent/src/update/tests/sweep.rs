@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::*;
 use crate::procedures::present;
-use crate::update::Journal;
 use crate::update::slots::Slots;
+use crate::update::{Journal, history};
 
 /// Tells a process that it is a life, and which.
 const LIFE: &str = "FLOTA_SWEEP_LIFE";
@@ -111,6 +111,7 @@ impl Scene {
         if slots.contains(self.before) {
             assert_eq!(tree(&slots.path(self.before)), self.kept, "I5: the release before was written to: {what}");
         }
+        assert!(!self.ground.root().join("two").exists(), "I2: a bot was started beside another: {what}");
         let Some(state) = Journal::peek(&self.ground.settings.state_dir).unwrap() else { return };
         let generation = state.accepted().map(|desired| desired.generation);
         assert!(generation >= Generation::new(1), "I3: the generation went back: {what}");
@@ -134,6 +135,9 @@ impl Scene {
             report.phase,
             report.detail
         );
+        let noted = history::read(&self.ground.settings.state_dir).unwrap();
+        let ends = noted.iter().filter(|entry| entry.generation == self.goal.generation);
+        assert_eq!(ends.map(|entry| entry.outcome).collect::<Vec<_>>(), [report.phase], "I6: noted once: {what}");
         let Goal::Install { release, .. } = &self.goal.goal else { return };
         if report.phase != UpdatePhase::RolledBack {
             return;
