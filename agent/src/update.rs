@@ -16,6 +16,7 @@ mod stage;
 mod tests;
 mod transfer;
 mod verify;
+mod watch;
 
 pub use bot::{BotError, NOT_NOW, SEARCH_PATH};
 pub use driver::{SpawnError, Updater, UpdaterHandle, WantError};

@@ -110,7 +110,7 @@ fn what_asks_less_of_hosts_is_done_when_two_people_want_it() {
     author.ok(&["policy", "retire", "boot@1", "--confirm", "boot", "--reason", "OPS-7"]).unwrap();
     assert_eq!(state()["state"], "active", "one person is not enough");
     let alone = author.run(&["policy", "approve", "boot@1", "--yes"]).unwrap();
-    assert!(alone.stderr.contains("FLT-0412") && alone.stderr.contains("asked for the retire"), "{}", alone.stderr);
+    assert!(alone.stderr.contains("FLT-0412") && alone.stderr.contains("asked for the retirement"), "{}", alone.stderr);
     let denied = approver.run(&["policy", "retire", "boot@1", "--confirm", "boot"]).unwrap();
     assert!(denied.stderr.contains("FLT-0202"), "to agree is not to ask: {}", denied.stderr);
     let seen = approver.ok(&["policy", "approve", "boot@1", "--yes"]).unwrap();

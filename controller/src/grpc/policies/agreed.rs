@@ -137,7 +137,11 @@ async fn agree(
 ) -> Result<Response<v1::Policy>, Status> {
     let (word, object) = (request.change.as_str(), format!("policy/{}", label(record)));
     if request.author == actor {
-        let sentence = format!("{actor} asked for the {word} of {}: somebody else must approve it", label(record));
+        let what = match request.change {
+            PolicyChange::Retire { .. } => "retirement",
+            PolicyChange::Rollback => "rollback",
+        };
+        let sentence = format!("{actor} asked for the {what} of {}: somebody else must approve it", label(record));
         return Err(Fault::new(Code::WrongState, sentence).fix("ask another approver").into());
     }
     let mut details = shown_in_audit(request);
