@@ -2,7 +2,7 @@
 //! names it. Nothing of the installation is moved or changed, so it can be undone.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::driver::SpawnError;
 use super::journal::{Journal, JournalError};
 use super::offline::{Offline, under_way};
-use super::slots::{SlotError, Slots};
+use super::slots::{SlotError, Slots, at};
 use crate::procedures::{self, Environment, KeyFileError, digest_of};
 use crate::settings::Settings;
 
@@ -44,17 +44,6 @@ pub enum AdoptError {
     /// There is no record of an adoption.
     #[error("nothing was adopted here")]
     Nothing,
-    /// A file could not be read or written.
-    #[error("{what} {}", path.display())]
-    Io {
-        /// What was being done.
-        what: &'static str,
-        /// To what.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
     /// The key.
     #[error("reading the package key")]
     Key(#[from] KeyFileError),
@@ -67,7 +56,7 @@ pub enum AdoptError {
     /// The same.
     #[error("opening the update journal")]
     Journal(#[from] JournalError),
-    /// The releases.
+    /// A file or folder, of the releases or of the installation.
     #[error(transparent)]
     Slots(#[from] SlotError),
     /// The release that was built is not accepted.
@@ -160,7 +149,7 @@ pub fn undo(settings: &Settings) -> Result<Adopted, AdoptError> {
     let bytes = match fs::read(&record) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(AdoptError::Nothing),
-        Err(error) => return Err(at("reading", &record)(error)),
+        Err(error) => return Err(at("reading", &record)(error).into()),
     };
     let adopted: Adopted = serde_json::from_slice(&bytes).map_err(|error| at("reading", &record)(error.into()))?;
     let (_journal, state) = Journal::open(&settings.state_dir)?;
@@ -181,7 +170,7 @@ pub fn undo(settings: &Settings) -> Result<Adopted, AdoptError> {
 fn copy(from: &Path, to: &Path) -> Result<(), AdoptError> {
     let kind = fs::symlink_metadata(from).map_err(at("looking at", from))?.file_type();
     if kind.is_file() {
-        return fs::copy(from, to).map(drop).map_err(at("copying", from));
+        return Ok(fs::copy(from, to).map(drop).map_err(at("copying", from))?);
     }
     if !kind.is_dir() {
         return Err(AdoptError::Special(from.to_owned()));
@@ -196,11 +185,7 @@ fn copy(from: &Path, to: &Path) -> Result<(), AdoptError> {
 
 fn clear(path: &Path) -> Result<(), AdoptError> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(at("removing", path)(error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(at("removing", path)(error).into()),
         _ => Ok(()),
     }
-}
-
-fn at<'a>(what: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> AdoptError + 'a {
-    move |source| AdoptError::Io { what, path: path.to_owned(), source }
 }

@@ -194,7 +194,7 @@ fn remove(path: &Path) -> Result<(), SlotError> {
     }
 }
 
-fn at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SlotError {
+pub(super) fn at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SlotError {
     let path = path.to_owned();
     move |source| SlotError::Io { what, path, source }
 }

@@ -11,7 +11,6 @@ use sqlx::Sqlite;
 use sqlx::query_builder::Separated;
 
 use crate::SqliteStore;
-use crate::audit::append;
 use crate::row::Origin;
 use crate::transaction::Writing;
 
@@ -69,12 +68,8 @@ impl AttestationStore for SqliteStore {
                       where id = $1 and trust in (select value from json_each($4))";
         let query =
             sqlx::query(update).bind(id.as_str()).bind(to.as_str()).bind(reason).bind(from).bind(to.admits_work());
-        if writing.run(query).await? == 0 {
-            return Ok(false);
-        }
-        append(&mut writing, audit).await?;
-        writing.commit().await?;
-        Ok(true)
+        let changed = writing.run(query).await?;
+        writing.commit_if(changed > 0, audit).await
     }
 }
 

@@ -67,12 +67,8 @@ impl EnrolmentStore for SqliteStore {
     async fn revoke_token(&self, id: &TokenId, audit: &AuditEntry) -> Result<bool, StoreError> {
         let mut writing = self.write("revoking an enrolment token").await?;
         let revoke = sqlx::query("update tokens set state = 'revoked' where id = $1 and state = 'open'");
-        if writing.run(revoke.bind(id.as_str())).await? == 0 {
-            return Ok(false);
-        }
-        append(&mut writing, audit).await?;
-        writing.commit().await?;
-        Ok(true)
+        let changed = writing.run(revoke.bind(id.as_str())).await?;
+        writing.commit_if(changed > 0, audit).await
     }
 
     async fn enrol(&self, enrolment: &Enrolment, audit: &AuditEntry) -> Result<EnrolOutcome, StoreError> {
@@ -92,12 +88,8 @@ impl EnrolmentStore for SqliteStore {
     async fn approve_enrolment(&self, id: &HostId, audit: &AuditEntry) -> Result<bool, StoreError> {
         let mut writing = self.write("approving an enrolment").await?;
         let approve = sqlx::query("update hosts set awaits_approval = 0 where id = $1 and awaits_approval = 1");
-        if writing.run(approve.bind(id.as_str())).await? == 0 {
-            return Ok(false);
-        }
-        append(&mut writing, audit).await?;
-        writing.commit().await?;
-        Ok(true)
+        let changed = writing.run(approve.bind(id.as_str())).await?;
+        writing.commit_if(changed > 0, audit).await
     }
 }
 

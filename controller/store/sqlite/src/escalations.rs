@@ -65,12 +65,8 @@ impl EscalationStore for SqliteStore {
         let mut writing = self.write("resolving an escalation").await?;
         let update = "update escalations set resolved_at = $2, resolved_by = $3, resolution = $4 \
                       where id = $1 and resolved_at is null";
-        if writing.run(sqlx::query(update).bind(id).bind(at.as_micros()).bind(by).bind(text)).await? == 0 {
-            return Ok(false);
-        }
-        append(&mut writing, audit).await?;
-        writing.commit().await?;
-        Ok(true)
+        let changed = writing.run(sqlx::query(update).bind(id).bind(at.as_micros()).bind(by).bind(text)).await?;
+        writing.commit_if(changed > 0, audit).await
     }
 }
 

@@ -6,7 +6,6 @@ use flota_model::{Digest, Timestamp};
 use flota_store::{OperatorRecord, OperatorStore, StoreError};
 
 use crate::SqliteStore;
-use crate::audit::append;
 use crate::row::Origin;
 
 #[async_trait]
@@ -21,22 +20,14 @@ impl OperatorStore for SqliteStore {
             .bind(role.to_string())
             .bind(certificate.to_string())
             .bind(created_at.as_micros());
-        if writing.run(added).await? == 0 {
-            return Ok(false);
-        }
-        append(&mut writing, audit).await?;
-        writing.commit().await?;
-        Ok(true)
+        let changed = writing.run(added).await?;
+        writing.commit_if(changed > 0, audit).await
     }
 
     async fn remove_operator(&self, name: &str, audit: &AuditEntry) -> Result<bool, StoreError> {
         let mut writing = self.write("removing an operator").await?;
-        if writing.run(sqlx::query("delete from operators where name = $1").bind(name)).await? == 0 {
-            return Ok(false);
-        }
-        append(&mut writing, audit).await?;
-        writing.commit().await?;
-        Ok(true)
+        let changed = writing.run(sqlx::query("delete from operators where name = $1").bind(name)).await?;
+        writing.commit_if(changed > 0, audit).await
     }
 
     async fn operator_by_certificate(&self, certificate: &Digest) -> Result<Option<OperatorRecord>, StoreError> {

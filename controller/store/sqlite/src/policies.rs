@@ -104,12 +104,8 @@ impl PolicyStore for SqliteStore {
             .bind(author)
             .bind(reason)
             .bind(at.as_micros());
-        if writing.run(query).await? == 0 {
-            return Ok(false);
-        }
-        append(&mut writing, audit).await?;
-        writing.commit().await?;
-        Ok(true)
+        let changed = writing.run(query).await?;
+        writing.commit_if(changed > 0, audit).await
     }
 
     async fn take_policy_request(
@@ -128,12 +124,8 @@ impl PolicyStore for SqliteStore {
             .bind(after_seconds(*change))
             .bind(author)
             .bind(at.as_micros());
-        if writing.run(query).await? == 0 {
-            return Ok(false);
-        }
-        append(&mut writing, audit).await?;
-        writing.commit().await?;
-        Ok(true)
+        let changed = writing.run(query).await?;
+        writing.commit_if(changed > 0, audit).await
     }
 
     async fn set_policy_state(

@@ -39,12 +39,8 @@ impl RolloutStore for SqliteStore {
             .bind(verb_word(intent.verb))
             .bind(intent.accepted_failures)
             .bind(started_at);
-        if writing.run(query).await? == 0 {
-            return Ok(false);
-        }
-        append(&mut writing, audit).await?;
-        writing.commit().await?;
-        Ok(true)
+        let changed = writing.run(query).await?;
+        writing.commit_if(changed > 0, audit).await
     }
 
     async fn rollouts(&self) -> Result<Vec<RolloutRecord>, StoreError> {
@@ -80,12 +76,8 @@ impl RolloutStore for SqliteStore {
             .bind(verb_word(to.verb))
             .bind(to.accepted_failures)
             .bind(started_at);
-        if writing.run(query).await? == 0 {
-            return Ok(false);
-        }
-        append(&mut writing, audit).await?;
-        writing.commit().await?;
-        Ok(true)
+        let changed = writing.run(query).await?;
+        writing.commit_if(changed > 0, audit).await
     }
 
     async fn set_plan(&self, id: PlanId, plan: &RolloutPlan, audit: &AuditEntry) -> Result<SetPlan, StoreError> {

@@ -1,5 +1,6 @@
 //! Reading and writing, with errors that say what was being done.
 
+use flota_model::audit::AuditEntry;
 use flota_store::StoreError;
 use serde::Serialize;
 use sqlx::error::{DatabaseError, ErrorKind};
@@ -9,6 +10,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, QueryBuilder, Sqlite, SqlitePool, Transaction};
 
 use crate::SqliteStore;
+use crate::audit::append;
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -121,6 +123,15 @@ impl Writing {
     pub(crate) async fn commit(self) -> Result<(), StoreError> {
         let Self { transaction, doing } = self;
         transaction.commit().await.map_err(|source| failed(doing, source))
+    }
+
+    /// Commits a change with its audit entry; says false, and commits nothing, where nothing was changed.
+    pub(crate) async fn commit_if(mut self, changed: bool, audit: &AuditEntry) -> Result<bool, StoreError> {
+        if changed {
+            append(&mut self, audit).await?;
+            self.commit().await?;
+        }
+        Ok(changed)
     }
 
     /// A document as it is stored.
