@@ -14,7 +14,11 @@ use crate::state::{Installed, State};
 /// until the opposite is shown.
 pub const MAX_SWITCH_ATTEMPTS: u32 = 2;
 
-/// Tries of one verification, download or export, and questions for rest. With the shell's pauses of up to a minute this outlasts an hour without a
+/// Questions for rest before one update. With the shell's pauses of up to a minute that is a quarter of an hour, half of what
+/// the controller gives a host for an update; a bot that is busy for longer is asked by the next rollout.
+pub const MAX_REST_ATTEMPTS: u32 = 20;
+
+/// Tries of one verification, download or export. With the shell's pauses of up to a minute this outlasts an hour without a
 /// controller; then the host says that it gave up, rather than start an update at a time nobody expects.
 pub const MAX_TRANSFER_ATTEMPTS: u32 = 100;
 

@@ -131,7 +131,7 @@ fn a_bot_that_does_not_come_to_rest_trades_on_and_is_asked_again_as_long_as_it_m
     let refused = after(&again, &[not_at_rest(Cause::Permanent), Event::Resumed]);
     assert_eq!((phase(&refused), refused.running()), (UpdatePhase::Refused, host().running()));
     let mut asked = quiescing();
-    for _ in 0..MAX_TRANSFER_ATTEMPTS {
+    for _ in 0..MAX_REST_ATTEMPTS {
         asked = after(&asked, &[not_at_rest(Cause::Transient), Event::Resumed]);
     }
     assert_eq!(phase(&asked), UpdatePhase::Refused);

@@ -248,7 +248,8 @@ fn meaning(stage: &str) -> &'static str {
         }
         "quiescing" => {
             "The bot was asked to come to rest (`quiesce`). It takes no new orders, and may still close what is open. If it \
-             answers *not now*, it trades on and is asked again. To call the update off, abort the rollout: it ends before \
+             answers *not now*, it trades on and is asked again, twenty times in a quarter of an hour; then the update \
+             is refused. To call the update off, abort the rollout: it ends before \
              anything is stopped. The controller sees this stage as *staged*."
         }
         "snapshotting" => {

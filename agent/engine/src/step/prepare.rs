@@ -2,7 +2,7 @@
 
 use flota_model::release::ReleaseRef;
 
-use super::{MAX_TRANSFER_ATTEMPTS, Stepped, accept, enter, hold, refuse};
+use super::{MAX_REST_ATTEMPTS, MAX_TRANSFER_ATTEMPTS, Stepped, accept, enter, hold, refuse};
 use crate::event::{Cause, Event};
 use crate::phase::{AfterResume, Phase};
 use crate::state::State;
@@ -61,7 +61,7 @@ pub(super) fn step(state: &State, event: &Event) -> Option<Stepped> {
             None => snapshot(state, target),
         },
         (Phase::Quiescing { target, attempt }, Event::QuiesceFailed { why, cause }) => {
-            let again = next_attempt(*attempt, *cause).map(|attempt| AfterResume::AskAgain { attempt });
+            let again = next_of(MAX_REST_ATTEMPTS, *attempt, *cause).map(|attempt| AfterResume::AskAgain { attempt });
             let_trade(state, target, again.unwrap_or(AfterResume::Refuse), why)
         }
         (Phase::Snapshotting { target }, Event::SnapshotTaken) => match &state.waiting {
@@ -114,5 +114,9 @@ fn let_trade(state: &State, target: &ReleaseRef, then: AfterResume, why: &str) -
 }
 
 fn next_attempt(attempt: u32, cause: Cause) -> Option<u32> {
-    (cause == Cause::Transient && attempt < MAX_TRANSFER_ATTEMPTS).then(|| attempt + 1)
+    next_of(MAX_TRANSFER_ATTEMPTS, attempt, cause)
+}
+
+fn next_of(most: u32, attempt: u32, cause: Cause) -> Option<u32> {
+    (cause == Cause::Transient && attempt < most).then(|| attempt + 1)
 }
