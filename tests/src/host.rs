@@ -182,6 +182,12 @@ impl BotHost {
         Ok((output.status.code().unwrap_or(-1), answer))
     }
 
+    /// Gives the bot something that it cannot close now, or takes it away.
+    pub fn set_busy(&self, busy: bool) -> anyhow::Result<()> {
+        let file = self.root.join("var/bot/busy");
+        if busy { std::fs::write(file, "") } else { std::fs::remove_file(file) }.context("var/bot/busy")
+    }
+
     /// Version of the bot that runs.
     pub fn bot_version(&self) -> anyhow::Result<String> {
         let (_, health) = self.bot_health()?;
@@ -262,7 +268,7 @@ fn settings(bins: &Bins, root: &Path, tpm: &Swtpm, controller: &Controller, exch
         "root = {root:?}\n\n\
          [controller]\nenrollment = {:?}\nfleet = {:?}\nca_file = {:?}\n\n\
          [tpm]\ntcti = {:?}\n\n\
-         [bot]\nstart = {}\nstop = {}\nhealth = {}\n\n\
+         [bot]\nstart = {}\nstop = {}\nhealth = {}\nquiesce = {}\nresume = {}\n\n\
          [export]\nkey_file = \"secrets/audit.key\"\nkey_id = \"audit-1\"\n\n\
          [package]\nkey_file = \"secrets/package.key\"\n\n\
          [health]\nexchange = \"binance_spot\"\nbase_url = {:?}\nca_file = {:?}\n\n\
@@ -274,6 +280,8 @@ fn settings(bins: &Bins, root: &Path, tpm: &Swtpm, controller: &Controller, exch
         verb("start"),
         verb("stop"),
         verb("health"),
+        verb("quiesce"),
+        verb("resume"),
         exchange.base_url,
         path(&exchange.ca_file),
     )

@@ -56,6 +56,8 @@ pub(crate) struct Vitals {
     pid: u32,
     behaviour: Behaviour,
     trade_epoch: u64,
+    /// It takes no new orders.
+    resting: bool,
 }
 
 /// Starts a detached bot and waits until it is up.
@@ -65,6 +67,7 @@ pub(crate) async fn start(root: &Root) -> Result<Started> {
     }
     // Read here too, so that a root without a usable release is refused before a process is made.
     let patience = root.release()?.warm_up() + START_PATIENCE;
+    root.rest(false)?;
     let mut child = spawn(root)?;
     let deadline = Instant::now() + patience;
     loop {
@@ -86,6 +89,20 @@ pub(crate) async fn start(root: &Root) -> Result<Started> {
         }
         sleep(POLL).await;
     }
+}
+
+/// Brings the bot to rest; false: not now.
+pub(crate) fn quiesce(root: &Root) -> Result<bool> {
+    if root.is_busy() {
+        return Ok(false);
+    }
+    root.rest(true)?;
+    Ok(true)
+}
+
+/// Lets the bot trade again.
+pub(crate) fn resume(root: &Root) -> Result<()> {
+    root.rest(false)
 }
 
 /// Stops the bot of this root, whatever it takes.
@@ -117,7 +134,7 @@ pub(crate) fn health(root: &Root) -> Result<Health> {
         return Ok(Health::NotRunning);
     };
     let State { version, behaviour, pid: written_by, started_at: _, trade_epoch, phase } = state;
-    let vitals = Vitals { version, pid, behaviour, trade_epoch };
+    let vitals = Vitals { version, pid, behaviour, trade_epoch, resting: root.is_resting() };
     Ok(match (phase, behaviour) {
         // The state of an earlier process: the one that holds the lock has not written its own yet.
         _ if written_by != pid => Health::Starting(vitals),

@@ -26,6 +26,8 @@ const FAILED: u8 = 1;
 const NOT_RUNNING: u8 = 2;
 /// `run`: another bot holds this root's lock.
 const ALREADY_RUNNING: u8 = 3;
+/// `EX_TEMPFAIL` of sysexits.h: `quiesce`, while something is open.
+const NOT_NOW: u8 = 75;
 /// `EX_USAGE` of sysexits.h, because 2 already means "not running" here.
 const USAGE: u8 = 64;
 /// `EX_SOFTWARE` of sysexits.h: a release whose behaviour is `crash` ends with it.
@@ -52,6 +54,10 @@ enum Command {
     },
     /// Stop the bot: SIGTERM, a bounded wait, SIGKILL; nothing to do if none runs
     Stop(Place),
+    /// Bring the bot to rest: no new orders; exit 75 if it cannot now
+    Quiesce(Place),
+    /// Let the bot trade again
+    Resume(Place),
     /// Print one JSON object about the running bot; exit 0 healthy, 1 sick or starting, 2 not running
     Health(Place),
     /// Print the version of this program or, with --root, of the release behind `current`
@@ -112,6 +118,17 @@ async fn dispatch(command: Command) -> anyhow::Result<u8> {
             Stopped::Killed => say("killed: it did not stop when asked"),
             Stopped::WasNotRunning => say("not running"),
         },
+        Command::Quiesce(place) => {
+            if !control::quiesce(&Root::open(&place.root)?)? {
+                eprintln!("flota-stand-in-bot: a position is open, not now");
+                return Ok(NOT_NOW);
+            }
+            say("at rest");
+        }
+        Command::Resume(place) => {
+            control::resume(&Root::open(&place.root)?)?;
+            say("trades");
+        }
         Command::Health(place) => {
             let health = control::health(&Root::open(&place.root)?)?;
             say(&serde_json::to_string(&health)?);

@@ -94,6 +94,27 @@ impl Root {
         read_json(&path)?.with_context(|| format!("no release is installed: {} does not exist", path.display()))
     }
 
+    /// Whether it has something open that it cannot close now: a test says so by the file `var/bot/busy`.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.own("busy").exists()
+    }
+
+    /// Whether the bot takes no new orders.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.own("resting").exists()
+    }
+
+    /// Takes no new orders from now on, or takes them again.
+    pub(crate) fn rest(&self, resting: bool) -> Result<()> {
+        if resting {
+            return self.replace("resting", b"");
+        }
+        match fs::remove_file(self.own("resting")) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error).context("removing the sign of rest"),
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) fn state(&self) -> Result<Option<State>> {
         read_json(&self.own("state.json"))
     }
