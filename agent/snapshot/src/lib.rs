@@ -24,6 +24,8 @@ use database::Schema;
 pub use error::SnapshotError;
 use error::{IoContext as _, doing};
 
+/// Name of the snapshot of an update that is over.
+pub const LAST: &str = "last";
 /// Name of the list in a snapshot.
 const LIST: &str = "snapshot.json";
 /// Folder of the copies in a snapshot.
@@ -95,8 +97,20 @@ impl Snapshots {
         Ok(restored)
     }
 
+    /// The update is over: its snapshot becomes [`LAST`], for people. Names of updates may come again, when a controller
+    /// begins anew; a snapshot of an earlier one must not be taken for that of a later one.
+    pub fn retire(&self) -> Result<(), SnapshotError> {
+        let last = self.folder.join(LAST);
+        for name in self.names().iter().filter(|name| *name != LAST) {
+            remove(&last)?;
+            fs::rename(self.folder.join(name), &last).doing("renaming", &last)?;
+            copy::sync(&self.folder)?;
+        }
+        Ok(())
+    }
+
     /// Removes every snapshot but this one, and what was left unfinished.
-    pub fn keep_only(&self, name: Option<&str>) -> Result<(), SnapshotError> {
+    fn keep_only(&self, name: Option<&str>) -> Result<(), SnapshotError> {
         let entries = match fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

@@ -155,8 +155,21 @@ fn an_unfinished_snapshot_is_none_and_is_made_anew() {
     assert_eq!(ground.snapshots.names(), Vec::<String>::new());
     ground.take("7");
     assert_eq!(ground.snapshots.names(), ["7"]);
-    ground.snapshots.keep_only(None).unwrap();
-    assert_eq!(ground.snapshots.names(), Vec::<String>::new());
+}
+
+#[test]
+fn a_snapshot_of_an_earlier_update_is_not_taken_for_that_of_a_later_one_of_the_same_name() {
+    let ground = Ground::new();
+    fs::write(ground.path("var/state"), "earlier").unwrap();
+    ground.take("1");
+    ground.snapshots.retire().unwrap();
+    ground.snapshots.retire().unwrap();
+    assert_eq!(ground.snapshots.names(), [LAST]);
+    assert_eq!(fs::read_to_string(ground.copied(LAST, "var/state")).unwrap(), "earlier", "kept for people");
+    fs::write(ground.path("var/state"), "later").unwrap();
+    ground.take("1");
+    assert_eq!(fs::read_to_string(ground.copied("1", "var/state")).unwrap(), "later");
+    assert_eq!(ground.snapshots.names(), ["1"]);
 }
 
 #[test]

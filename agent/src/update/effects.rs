@@ -144,7 +144,9 @@ impl Host {
     /// Removes what no update needs any more. What cannot be removed is tried again at the next rest.
     pub(super) async fn sweep(&self, keep: Vec<Digest>) {
         let (slots, downloads) = (self.slots.clone(), stage::downloads(&self.settings));
+        let snapshots = self.snapshots.clone();
         let swept = self.on_disk(move || {
+            snapshots.retire().map_err(|error| chain(&error))?;
             stage::discard(&downloads)?;
             slots.sweep(&keep).map_err(|error| chain(&error))
         });
