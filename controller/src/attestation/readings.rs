@@ -32,3 +32,25 @@ impl Readings {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wall_clock_that_is_set_back_hides_no_time_that_passed() {
+        let readings = Readings::default();
+        let host = HostId::of_endorsement_key(&flota_model::Digest::of(b"ek"));
+        let second = |number| Timestamp::from_micros(0).plus(Duration::from_secs(number));
+        assert_eq!(readings.since_last(&host, second(5)), None, "nothing is known of before this process");
+        readings.note(&host, second(1000));
+        // The machine was suspended: the wall clock knows.
+        assert_eq!(readings.since_last(&host, second(4600)).unwrap().as_secs(), 3600);
+        // The wall clock was set back by an hour: the monotonic one knows.
+        let first = readings.since_last(&host, second(1)).unwrap();
+        let begun = Instant::now();
+        while readings.since_last(&host, second(1)).unwrap() <= first {
+            assert!(begun.elapsed() < Duration::from_secs(10), "no time passes");
+        }
+    }
+}
