@@ -38,20 +38,22 @@ impl Quotas {
         Self { upload_bytes, uploads: Mutex::default(), entries: Mutex::default() }
     }
 
-    /// Bytes that the host may still upload today.
-    pub fn upload_left(&self, host: &HostId) -> u64 {
+    /// Whether the host may upload so many bytes more today. Counts nothing.
+    pub fn may_upload(&self, host: &HostId, bytes: u64) -> Result<(), Fault> {
         let uploads = lock(&self.uploads);
         let used = uploads.get(host).filter(|used| used.since.elapsed() < DAY).map_or(0, |used| used.amount);
-        self.upload_bytes.saturating_sub(used)
+        (used.saturating_add(bytes) <= self.upload_bytes).then_some(()).ok_or_else(|| self.spent())
     }
 
     /// Counts bytes that the host uploads, or refuses them.
     pub fn upload(&self, host: &HostId, bytes: u64) -> Result<(), Fault> {
-        count(&self.uploads, host, bytes, self.upload_bytes, DAY).then_some(()).ok_or_else(|| {
-            let sentence = format!("the host has uploaded the {} MiB of a day", self.upload_bytes >> 20);
-            Fault::new(Code::TooMuch, sentence)
-                .fix("look at what it exports; upload_mib_per_host_and_day in controller.toml")
-        })
+        count(&self.uploads, host, bytes, self.upload_bytes, DAY).then_some(()).ok_or_else(|| self.spent())
+    }
+
+    fn spent(&self) -> Fault {
+        let sentence = format!("the host has uploaded the {} MiB of a day", self.upload_bytes >> 20);
+        Fault::new(Code::TooMuch, sentence)
+            .fix("look at what it exports; upload_mib_per_host_and_day in controller.toml")
     }
 
     /// Counts a message that leaves an entry in the audit log, or refuses it.
@@ -95,10 +97,11 @@ mod tests {
     fn a_host_uploads_so_much_a_day_and_others_are_not_concerned() {
         let quotas = Quotas::new(100);
         quotas.upload(&host("a"), 60).unwrap();
-        assert_eq!(quotas.upload_left(&host("a")), 40);
+        quotas.may_upload(&host("a"), 40).unwrap();
+        assert_eq!(quotas.may_upload(&host("a"), 41).unwrap_err().code, Code::TooMuch);
         assert_eq!(quotas.upload(&host("a"), 41).unwrap_err().code, Code::TooMuch);
         quotas.upload(&host("a"), 40).unwrap();
-        assert_eq!((quotas.upload_left(&host("a")), quotas.upload_left(&host("b"))), (0, 100));
+        assert!(quotas.may_upload(&host("a"), 1).is_err() && quotas.may_upload(&host("b"), 100).is_ok());
     }
 
     #[test]

@@ -19,4 +19,4 @@ mod tests;
 pub use event::{BotBefore, Cause, Effect, Event, Rejected};
 pub use phase::{AfterResume, HeldBot, Phase};
 pub use state::{Installed, State};
-pub use step::{MAX_REST_ATTEMPTS, MAX_SWITCH_ATTEMPTS, MAX_TRANSFER_ATTEMPTS, report, resume, step};
+pub use step::{MAX_REST_ATTEMPTS, MAX_SWITCH_ATTEMPTS, MAX_TRANSFER_ATTEMPTS, RUNS_ALREADY, report, resume, step};

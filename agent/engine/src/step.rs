@@ -22,6 +22,9 @@ pub const MAX_REST_ATTEMPTS: u32 = 20;
 /// controller; then the host says that it gave up, rather than start an update at a time nobody expects.
 pub const MAX_TRANSFER_ATTEMPTS: u32 = 100;
 
+/// The detail of a goal that named what ran already: nothing was done for it.
+pub const RUNS_ALREADY: &str = "this release runs already";
+
 /// Longest sentence that is kept and reported, in characters; an error of the system has at most a few hundred.
 const MAX_DETAIL_CHARS: usize = 500;
 
@@ -145,7 +148,7 @@ fn accept(state: &State, desired: &DesiredState) -> Stepped {
         Goal::Stay => return enter(&state, Phase::Committed, "stays with what runs"),
     };
     if state.running.as_ref().is_some_and(|running| running.digest == release.digest) {
-        return enter(&state, Phase::Committed, "this release runs already");
+        return enter(&state, Phase::Committed, RUNS_ALREADY);
     }
     if let Some(why) = state.denied.get(&release.digest) {
         let also = match intent {

@@ -249,8 +249,8 @@ fn meaning(stage: &str) -> &'static str {
         "quiescing" => {
             "The bot was asked to come to rest (`quiesce`). It takes no new orders, and may still close what is open. If it \
              answers *not now*, it trades on and is asked again, twenty times in a quarter of an hour; then the update \
-             is refused. To call the update off, abort the rollout: it ends before \
-             anything is stopped. The controller sees this stage as *staged*."
+             is refused. If the agent is stopped here, the bot may stay at rest until it starts again: run `resume` by hand. \
+             To call the update off, abort the rollout: it ends before anything is stopped. The controller sees this stage as *staged*."
         }
         "snapshotting" => {
             "Copies the data that `[update] snapshot` names, so that the release before finds what it can read. The bot is at \

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::driver::SpawnError;
 use super::journal::{Journal, JournalError};
-use super::offline::{Offline, under_way};
+use super::offline::Offline;
 use super::slots::{SlotError, Slots, at};
 use crate::procedures::{self, Environment, KeyFileError, digest_of};
 use crate::settings::Settings;
@@ -153,8 +153,10 @@ pub fn undo(settings: &Settings) -> Result<Adopted, AdoptError> {
     };
     let adopted: Adopted = serde_json::from_slice(&bytes).map_err(|error| at("reading", &record)(error.into()))?;
     let (_journal, state) = Journal::open(&settings.state_dir)?;
-    if let Some(why) = state.as_ref().and_then(under_way) {
-        return Err(AdoptError::TooLate(why));
+    // Whatever update is on its way, it would go back to this release.
+    if let Some(state) = state.filter(|state| !state.phase().is_rest()) {
+        let sentence = format!("an update is on its way ({}): start the agent and let it end", state.phase().name());
+        return Err(AdoptError::TooLate(sentence));
     }
     let slots = Slots::open(&settings.root)?;
     if let Some(current) = slots.current()?.filter(|current| current.digest != adopted.digest) {

@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use flota_engine::{Phase, State};
+use flota_engine::{Phase, RUNS_ALREADY, State};
 use flota_model::release::ReleaseRef;
 use flota_model::update::{Generation, Goal, UpdatePhase};
 use flota_model::{Digest, RolloutId};
@@ -54,7 +54,8 @@ pub fn read(state_dir: &Path) -> io::Result<Vec<Entry>> {
     }
 }
 
-/// Notes how the goal of this state ended, if it is an installation that has ended and was not noted. So it may be called
+/// Notes how the goal of this state ended, if it is an installation that has ended, changed or tried something, and was not
+/// noted. So it may be called
 /// whenever a state was written down, and is called at every start: a crash in between loses nothing.
 pub(super) fn note(state_dir: &Path, state: &State) {
     let Some(entry) = ended(state) else { return };
@@ -80,11 +81,10 @@ pub(super) fn note(state_dir: &Path, state: &State) {
 fn ended(state: &State) -> Option<Entry> {
     let accepted = state.accepted()?;
     let Goal::Install { release: ReleaseRef { digest, version, .. }, .. } = &accepted.goal else { return None };
-    if !state.phase().is_rest() {
+    if !state.phase().is_rest() || state.detail() == RUNS_ALREADY {
         return None;
     }
     let from = match state.phase() {
-        // A goal that named what ran already changed nothing.
         Phase::Committed => state.previous(),
         _ => state.running().or(state.previous()),
     };

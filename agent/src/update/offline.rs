@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flota_daemon::error_chain::chain;
-use flota_engine::{Effect, Event, State};
+use flota_engine::{Effect, Event, Phase, State};
 use flota_model::Digest;
 use flota_model::release::ReleaseRef;
-use flota_model::update::UpdatePhase;
 use flota_release::{Memory, MetadataSource};
 
 use super::driver::SpawnError;
@@ -70,12 +69,23 @@ impl Offline {
     }
 }
 
-/// Why nothing may be moved by hand: the agent would take `current` back when it starts. `None` if nothing does.
+/// Why nothing may be moved by hand: the bot may be at rest, or the agent would take `current` back when it starts. `None`
+/// if nothing does.
 pub fn under_way(state: &State) -> Option<String> {
-    use UpdatePhase::{Armed, Probation, RollingBack, Switching};
+    use Phase::{Armed, FallbackProbation, Probation, Quiescing, Resuming, Snapshotting, Switching, SwitchingBack};
     let phase = state.phase();
-    matches!(phase.public(), Armed | Switching | Probation | RollingBack)
-        .then(|| format!("an update is under way ({}): start the agent and let it end", phase.name()))
+    let moves = matches!(
+        phase,
+        Quiescing { .. }
+            | Snapshotting { .. }
+            | Resuming { .. }
+            | Armed { .. }
+            | Switching { .. }
+            | Probation { .. }
+            | SwitchingBack { .. }
+            | FallbackProbation { .. }
+    );
+    moves.then(|| format!("an update is under way ({}): start the agent and let it end", phase.name()))
 }
 
 fn outcome(event: Event) -> Result<(), String> {

@@ -151,11 +151,7 @@ impl BlobsService {
             tracing::warn!(host.id = %host, blob = %digest, "a host sends a blob that is another's");
             return Err(Fault::new(Code::BadRequest, "this blob is no export of this host"));
         }
-        if bytes > self.0.quotas.upload_left(host) {
-            // The refusal that counting it would be; nothing is counted of what is not taken.
-            self.0.quotas.upload(host, bytes)?;
-        }
-        Ok(())
+        self.0.quotas.may_upload(host, bytes)
     }
 }
 

@@ -87,8 +87,10 @@ async fn the_history_says_how_each_update_ended() {
     let noted = || crate::update::history::read(&ground.settings.state_dir).unwrap();
     assert_eq!(noted().len(), 1);
     agent.install(2, &new).await;
+    // What runs already is no update.
+    agent.install(3, &new).await;
     ground.busy(1);
-    agent.install(3, &ground.good("3.0")).await;
+    agent.install(4, &ground.good("3.0")).await;
     let told: Vec<_> = noted()
         .into_iter()
         .map(|entry| (entry.generation.number(), entry.from_version, entry.to_version, entry.outcome))
@@ -97,7 +99,7 @@ async fn the_history_says_how_each_update_ended() {
     let expected = [
         entry(1, "", "1.0", UpdatePhase::Committed),
         entry(2, "1.0", "2.0", UpdatePhase::Committed),
-        entry(3, "2.0", "3.0", UpdatePhase::Refused),
+        entry(4, "2.0", "3.0", UpdatePhase::Refused),
     ];
     assert_eq!(told, expected);
     assert!(noted()[2].detail.contains("quiesce"), "{:?}", noted()[2]);
@@ -106,4 +108,29 @@ async fn the_history_says_how_each_update_ended() {
     let (mut updater, _handle) = ground.open().await;
     updater.begin().await;
     assert_eq!(noted().len(), 3);
+}
+
+#[tokio::test]
+async fn nothing_is_moved_by_hand_while_the_bot_may_be_at_rest() {
+    let (ground, agent, new) = host().await;
+    ground.busy(NOT_NOW);
+    agent.handle.want(install(2, &new)).await.unwrap();
+    agent.until(|report| report.detail.contains("quiesce")).await;
+    drop(agent);
+    // The agent has stopped when the journal can be opened.
+    drop(ground.open().await);
+    let state_dir = &ground.settings.state_dir;
+    let state = crate::update::Journal::peek(state_dir).unwrap().unwrap();
+    let why = crate::update::under_way(&state).unwrap();
+    assert!(why.contains("start the agent"), "{why}");
+    // Nor is what an update would go back to taken away.
+    let current = fs::read_link(ground.root().join("current")).unwrap();
+    let record = serde_json::json!({
+        "digest": current.file_name().unwrap().to_str().unwrap(), "version": "1.0", "package": "bot.tar.gz", "size": 1,
+    });
+    fs::create_dir_all(state_dir.join("adopted")).unwrap();
+    fs::write(state_dir.join("adopted/adopted.json"), record.to_string()).unwrap();
+    let refused = crate::update::adopt::undo(&ground.settings).unwrap_err().to_string();
+    assert!(refused.contains("an update is on its way"), "{refused}");
+    assert_eq!(ground.runs(), Some("healthy 1.0".to_owned()), "it stands, and the bot with it");
 }
