@@ -11,7 +11,6 @@ mod environment;
 mod evidence;
 mod export;
 mod health;
-mod history;
 mod lang;
 mod man;
 mod output;
@@ -20,6 +19,7 @@ mod recover;
 mod service;
 mod status;
 mod tpm_evidence;
+mod update;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -74,21 +74,13 @@ enum Command {
     Run(service::Run),
     /// Show what runs here and where an update stands
     Status(status::Show),
-    /// What the agent knows of updates
+    /// Update this host by hand, and look at its updates
     #[command(subcommand)]
-    Update(UpdateCommand),
+    Update(update::UpdateCommand),
     /// Print a completion script for a shell
     Completions(completions::Completions),
     /// Print the manual page of this program, or write those of all its commands to a folder
     Man(man::Man),
-}
-
-#[derive(Subcommand)]
-enum UpdateCommand {
-    /// Print the state of the update as JSON
-    Status(status::Show),
-    /// Print how the updates of this host ended
-    History(history::History),
 }
 
 /// The installation that a command works on.
@@ -138,8 +130,7 @@ fn dispatch(command: Command, lang: Lang) -> Result<Answer, Failure> {
         Command::Enroll(command) => command.run(),
         Command::Run(command) => command.run(),
         Command::Status(command) => command.text(lang),
-        Command::Update(UpdateCommand::Status(command)) => command.json(),
-        Command::Update(UpdateCommand::History(command)) => command.run(),
+        Command::Update(command) => update::run(command),
         Command::Completions(command) => Ok(command.run()),
         Command::Man(command) => command.run(),
     }

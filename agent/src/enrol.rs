@@ -6,9 +6,9 @@
 mod software;
 mod tpm;
 
-use flota_daemon::dial::{DialError, Dialed, dial_with_exporter};
-use flota_daemon::tls::{self, TlsFileError};
 use flota_model::{HostId, HostName};
+use flota_net::dial::{DialError, Dialed, dial_with_exporter};
+use flota_net::tls::{self, TlsFileError};
 use flota_proto::v1;
 use flota_seal::binding::{self, EXPORTER_LABEL};
 use flota_tpm::TpmError;

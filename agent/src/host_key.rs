@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flota_daemon::tls;
+use flota_net::tls;
 use flota_procedures::private_file::{self, PrivateFileError};
 use flota_tpm::{Tpm, TpmConfig, TpmError};
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256};

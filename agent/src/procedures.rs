@@ -2,8 +2,7 @@
 
 mod oem;
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,17 +13,12 @@ use flota_procedures::health::{
     self, CheckName, CredentialsError, ExchangeEntry, HealthError, HealthReport, HealthRequest, RequestError, Status,
     WantedCheck,
 };
-use flota_procedures::key::{self, KeyError};
-use flota_seal::secret::Secret;
 use jiff::Timestamp;
-use sha2::{Digest as _, Sha256};
 
+pub use flota_updater::{KeyFileError, digest_of, present, read_key};
 pub use oem::{LICENCE_KEY, OemFindings, REVOCATION_KEY, ReadKeysError, TPM_KEYRING, check_oem, licence_keys};
 
 use crate::settings::{ExportSettings, HealthSettings, Settings};
-
-/// Bytes read at once for a digest: enough that the system calls do not show beside the hashing.
-const DIGEST_BLOCK: usize = 256 << 10;
 
 /// Where placeholders of the credentials file get their values: the process's environment, read where the program
 /// begins and nowhere else.
@@ -64,22 +58,6 @@ pub enum TakeExportError {
         #[source]
         source: io::Error,
     },
-}
-
-/// Why there is no key. The key itself is never repeated.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyFileError {
-    /// There is no such file. Put the key there, readable by the agent alone.
-    #[error("`{setting}` names {}, which is not a file", path.display())]
-    Absent {
-        /// The setting.
-        setting: &'static str,
-        /// The path.
-        path: PathBuf,
-    },
-    /// What the file holds is not a key.
-    #[error(transparent)]
-    Key(#[from] KeyError),
 }
 
 /// Why there is no health report. A bad exchange is a report, not an error.
@@ -122,11 +100,6 @@ impl std::fmt::Debug for Environment {
     }
 }
 
-/// The present, in the type of the procedures.
-pub fn present() -> Timestamp {
-    Timestamp::from_microsecond(flota_daemon::present()).unwrap_or_default()
-}
-
 /// Makes a security export (manual §1) and keeps its outcome for the checklist. Blocks: it reads whole logs.
 pub fn take_export(settings: &Settings, now: Timestamp) -> Result<ExportFile, TakeExportError> {
     let taken = write_export(&settings.root, &settings.export, now);
@@ -163,32 +136,6 @@ pub fn keep(root: &Path, procedure: Procedure, at: Timestamp, outcome: Outcome, 
     if let Err(error) = checklist::record(root, Record { procedure, at, outcome, proof }) {
         let error = flota_daemon::error_chain::chain(&error);
         tracing::warn!(procedure = procedure.as_str(), error, "the outcome is not in the checklist");
-    }
-}
-
-/// Reads the key in the file that a setting names. Blocks.
-pub fn read_key(path: &Path, setting: &'static str) -> Result<Secret, KeyFileError> {
-    // A path that names no file would be taken for the key itself.
-    match path.to_str().filter(|_| path.is_file()) {
-        Some(text) => Ok(key::load(text, setting)?),
-        None => Err(KeyFileError::Absent { setting, path: path.to_owned() }),
-    }
-}
-
-/// SHA-256 and size of a file, read in one pass. Blocks.
-pub fn digest_of(path: &Path) -> io::Result<(Digest, u64)> {
-    let (mut file, mut hasher, mut size) = (File::open(path)?, Sha256::new(), 0);
-    let mut block = vec![0; DIGEST_BLOCK];
-    loop {
-        match file.read(&mut block) {
-            Ok(0) => return Ok((Digest::from_bytes(hasher.finalize().into()), size)),
-            Ok(read) => {
-                hasher.update(&block[..read]);
-                size += read as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
     }
 }
 

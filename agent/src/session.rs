@@ -21,20 +21,23 @@ use std::time::Duration;
 use flota_daemon::error_chain::chain;
 use flota_daemon::lifecycle::Lifecycle;
 use flota_model::Timestamp;
+use flota_updater::settings::{Home, UpdaterSettings};
+use flota_updater::socket::{BindError, Server, Sides, attach};
+use flota_updater::{Outside, Outsides, SpawnError, Updater, UpdaterHandle};
 use tokio::time::Instant;
 
 use crate::enrol::{self, EnrolError};
 use crate::host_key::{HostKey, HostKeyError};
 use crate::identity::{Identity, IdentityError};
+use crate::outside::ControllerSide;
 use crate::procedures::Environment;
 use crate::settings::{Settings, TpmSettings};
-use crate::update::{SpawnError, Updater};
 use boot_log::BootLog;
 use evidence::Witness;
 use oem::OemCheck;
 use reentry::{Reentry, blames_certificate};
 use serve::{Agent, Reception, SessionEnd};
-use transfer::ControllerTransfer;
+pub(crate) use transfer::ControllerTransfer;
 
 /// First pause after a lost connection; doubles up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -55,6 +58,9 @@ pub enum RunError {
     /// The updater.
     #[error(transparent)]
     Updater(#[from] SpawnError),
+    /// Its socket.
+    #[error(transparent)]
+    Socket(#[from] BindError),
     /// Signal handlers.
     #[error("waiting for signals")]
     Signals(#[source] std::io::Error),
@@ -67,13 +73,9 @@ pub async fn run(settings: Settings, environment: Environment) -> Result<(), Run
     let key = HostKey::open(&settings).await?;
     let boot_log = boot_log(&settings).await;
     let lifecycle = Lifecycle::new();
-    let transfer = Arc::new(ControllerTransfer::new(settings.update.rate));
-    let updater = Updater::spawn(
-        Arc::clone(&settings),
-        environment.clone(),
-        Arc::clone(&transfer) as Arc<dyn crate::update::Transfer>,
-        &lifecycle,
-    )?;
+    let transfer = Arc::new(ControllerTransfer::new(settings.updater.update.rate));
+    let side = ControllerSide::new(Arc::clone(&settings), environment.clone(), Arc::clone(&transfer));
+    let updater = updater(&settings.updater, Arc::new(side), &lifecycle).await?;
     tracing::info!(
         host.id = %identity.host_id, host.name = %identity.host_name, "agent runs; key: {}", key.residence()
     );
@@ -88,6 +90,29 @@ pub async fn run(settings: Settings, environment: Environment) -> Result<(), Run
         }
     });
     lifecycle.run_until_stopped().await.map_err(RunError::Signals)
+}
+
+/// The updater: this process's own, or a supervisor's.
+async fn updater(
+    settings: &Arc<UpdaterSettings>,
+    side: Arc<dyn Outside>,
+    lifecycle: &Lifecycle,
+) -> Result<UpdaterHandle, RunError> {
+    if let Home::Supervisor { .. } = settings.home {
+        return Ok(attach(&settings.socket, side, lifecycle).await);
+    }
+    let sides = Sides::new();
+    let outsides = Outsides { controller: side, host: sides.host() };
+    let updater = Updater::spawn(Arc::clone(settings), outsides, lifecycle)?;
+    let server = Server::bind(Arc::clone(settings), updater.clone(), sides)?;
+    let stopping = lifecycle.stopping();
+    lifecycle.spawn_vital("updater's socket", async move {
+        tokio::select! {
+            () = stopping.cancelled() => {}
+            () = server.serve() => {}
+        }
+    });
+    Ok(updater)
 }
 
 /// The log of the boot; none where there is no TPM to vouch for it.

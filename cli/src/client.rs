@@ -4,8 +4,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use flota_daemon::dial::{DialError, dial};
-use flota_daemon::tls::{self, TlsFileError};
+use flota_net::dial::{DialError, dial};
+use flota_net::tls::{self, TlsFileError};
 use flota_proto::v1;
 use tonic::Request;
 use tonic::transport::Channel;

@@ -88,7 +88,7 @@ impl FleetCa {
         let unusable = |source| CaError::Issue { whom: "the fleet CA".into(), source };
         let key = KeyPair::from_pem(&key_pem).map_err(unusable)?;
         let issuer = Issuer::from_ca_cert_pem(&pem, key).map_err(unusable)?;
-        let certificate = flota_daemon::tls::certificates(pem.as_bytes())
+        let certificate = flota_net::tls::certificates(pem.as_bytes())
             .ok()
             .and_then(|certificates| certificates.into_iter().next())
             .ok_or_else(|| unusable(rcgen::Error::CouldNotParseCertificate))?;

@@ -111,7 +111,7 @@ async fn post(webhook: &Webhook, escalation: &EscalationRecord) -> Result<(), Fa
 fn tls_config() -> Result<rustls::ClientConfig, Fault> {
     let unusable =
         |error: rustls::Error| Fault::new(Code::Unavailable, "TLS to the webhook cannot be prepared").because(error);
-    let mut config = rustls::ClientConfig::builder_with_provider(flota_daemon::tls::provider())
+    let mut config = rustls::ClientConfig::builder_with_provider(flota_net::tls::provider())
         .with_safe_default_protocol_versions()
         .map_err(unusable)?
         .with_platform_verifier()

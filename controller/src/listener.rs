@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use flota_daemon::tls;
+use flota_net::tls;
 use flota_seal::binding::{EXPORTER_BYTES, EXPORTER_LABEL};
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};

@@ -90,7 +90,7 @@ enum OperatorCommand {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     flota_daemon::logging::init("info");
-    flota_daemon::tls::install_provider();
+    flota_net::tls::install_provider();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -9,7 +9,7 @@ mod session;
 use std::path::Path;
 use std::sync::Arc;
 
-use flota_daemon::tls;
+use flota_net::tls;
 use flota_swtpm::Swtpm;
 use flota_tpm::{KeyChoice, Tpm, TpmConfig};
 use rcgen::CertificateParams;

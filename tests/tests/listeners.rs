@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flota_daemon::dial::dial;
-use flota_daemon::tls;
+use flota_net::dial::dial;
+use flota_net::tls;
 use flota_proto::v1;
 use flota_tests::client::{EnrolmentConnection, enrol};
 use flota_tests::{Bins, Ground};

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use flota_daemon::dial::dial;
-use flota_daemon::tls;
 use flota_model::Digest;
+use flota_net::dial::dial;
+use flota_net::tls;
 use flota_proto::v1;
 use flota_proto::v1::blobs_client::BlobsClient;
 use flota_proto::v1::put_blob_request::Part;

@@ -11,9 +11,9 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use flota_daemon::dial::DialError;
-use flota_daemon::tls::{self, TlsFileError};
 use flota_model::{HostId, HostName};
+use flota_net::dial::DialError;
+use flota_net::tls::{self, TlsFileError};
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 

@@ -1,12 +1,12 @@
 //! One connection to the controller, from an address of the host's own, that is never silently replaced by another.
 //!
-//! As `flota_daemon::dial`, which takes whatever address the system gives: a controller limits enrolments by address, and
+//! As `flota_net::dial`, which takes whatever address the system gives: a controller limits enrolments by address, and
 //! a thousand hosts in one process are no flood from one.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
-use flota_daemon::dial::{CONNECT_TIMEOUT, DialError, Dialed, EXPORTER_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
+use flota_net::dial::{CONNECT_TIMEOUT, DialError, Dialed, EXPORTER_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use flota_seal::binding::EXPORTER_LABEL;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;

@@ -10,8 +10,8 @@ use tokio::runtime::Runtime;
 use super::Config;
 use super::output::{Answer, Failure, or_exit};
 use crate::settings::{EXIT_BAD_SETTINGS, Settings};
-use crate::update::Journal;
-use crate::update::adopt::{Adopted, Division, adopt, divide, undo};
+use flota_updater::Journal;
+use flota_updater::adopt::{Adopted, Division, adopt, divide, undo};
 
 /// It was not adopted, or not undone; nothing was changed.
 const EXIT_NOT_DONE: u8 = 1;
@@ -47,11 +47,11 @@ pub(super) struct Adopt {
 impl Adopt {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         let settings = Settings::load(&self.config.config).map_err(or_exit(EXIT_BAD_SETTINGS))?;
-        if Journal::is_open(&settings.state_dir).map_err(or_exit(EXIT_NOT_DONE))? {
+        if Journal::is_open(&settings.updater.state_dir).map_err(or_exit(EXIT_NOT_DONE))? {
             return Err(Failure::because("the agent is running here: stop its service first", EXIT_NOT_DONE));
         }
         if self.undo {
-            let Adopted { version, .. } = undo(&settings).map_err(or_exit(EXIT_NOT_DONE))?;
+            let Adopted { version, .. } = undo(&settings.updater).map_err(or_exit(EXIT_NOT_DONE))?;
             let text = format!(
                 "{version} is no release any more; the installation is as it was.\n\
                  Next       let the bot's start command run {} again, not {0}/current\n",
@@ -59,7 +59,7 @@ impl Adopt {
             );
             return Ok(Answer::text(text, 0));
         }
-        let division = divide(&settings, &self.data).map_err(or_exit(EXIT_NOT_DONE))?;
+        let division = divide(&settings.updater, &self.data).map_err(or_exit(EXIT_NOT_DONE))?;
         let mut text = String::new();
         let mut line = |name: &str, value: &str| {
             // Writing to a String cannot fail.
@@ -75,7 +75,7 @@ impl Adopt {
         let package = PackageBuilder::new(&self.id, &version, &self.platform, &self.runtime);
         let settings = Arc::new(settings);
         let runtime = Runtime::new().map_err(or_exit(EXIT_NOT_DONE))?;
-        let made = runtime.block_on(adopt(Arc::clone(&settings), &division, &package, &self.id, &version));
+        let made = runtime.block_on(adopt(Arc::clone(&settings.updater), &division, &package, &self.id, &version));
         let Adopted { digest, version, package, size } = made.map_err(or_exit(EXIT_NOT_DONE))?;
         line("Release", &format!("{version} ({}, {size} bytes); nothing was moved", digest.short()));
         line("Package", &package.display().to_string());

@@ -35,6 +35,12 @@ impl Answer {
         Self { text, code }
     }
 
+    /// The same answer, with more to it.
+    pub(super) fn and(mut self, more: &str) -> Self {
+        self.text.push_str(more);
+        self
+    }
+
     /// Nothing to add to what was printed already.
     pub(super) fn silent(code: u8) -> Self {
         Self { text: String::new(), code }

@@ -20,8 +20,8 @@ use super::lang::Lang;
 use super::output::{Answer, Failure, or_exit};
 use crate::procedures::{Environment, present};
 use crate::settings::{EXIT_BAD_SETTINGS, Settings};
-use crate::update::{Journal, Offline, under_way};
 use act::Act;
+use flota_updater::{Journal, Offline, under_way};
 use report::Report;
 use survey::Survey;
 
@@ -85,7 +85,7 @@ impl Recover {
             // The journal compares them, and the next run may begin in another folder.
             *path = std::path::absolute(&*path).map_err(or_exit(EXIT_CANNOT))?;
         }
-        if Journal::is_open(&settings.state_dir).map_err(or_exit(EXIT_CANNOT))? {
+        if Journal::is_open(&settings.updater.state_dir).map_err(or_exit(EXIT_CANNOT))? {
             return Err(Failure::because("the agent is running here: stop its service, then recover", EXIT_CANNOT));
         }
         let found = if self.restart { None } else { Progress::load(&settings.root).map_err(or_exit(EXIT_CANNOT))? };
@@ -111,7 +111,7 @@ impl Recover {
         survey: Survey,
     ) -> Result<Report, Failure> {
         let environment = Environment::new(environment::variable);
-        let host = Offline::open(Arc::clone(&settings), environment.clone(), self.package.clone());
+        let host = Offline::open(Arc::clone(&settings.updater), self.package.clone());
         let host = host.map_err(or_exit(EXIT_CANNOT))?;
         self.tidy(&settings.root)?;
         progress.store(&settings.root).map_err(or_exit(EXIT_CANNOT))?;

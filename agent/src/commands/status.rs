@@ -9,8 +9,8 @@ use flota_seal::json::Json;
 use super::Config;
 use super::lang::{Lang, Term};
 use super::output::{Answer, Failure, or_exit};
+use super::update::state;
 use crate::settings::{EXIT_BAD_SETTINGS, Settings, TpmSettings};
-use crate::update::Journal;
 
 /// The journal cannot be read.
 const EXIT_UNREADABLE: u8 = 1;
@@ -67,7 +67,7 @@ impl Show {
 
     fn read(self) -> Result<(Settings, Option<State>), Failure> {
         let settings = Settings::load(&self.config.config).map_err(or_exit(EXIT_BAD_SETTINGS))?;
-        let state = Journal::peek(&settings.state_dir).map_err(or_exit(EXIT_UNREADABLE))?;
+        let state = state(&settings).map_err(|why| Failure::because(why, EXIT_UNREADABLE))?;
         Ok((settings, state))
     }
 }

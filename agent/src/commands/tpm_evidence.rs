@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use flota_daemon::tls;
+use flota_net::tls;
 use flota_procedures::evidence::{EvidenceKey, LivePayload, LiveProof};
 use flota_procedures::{durable, iso_time};
 use flota_seal::json::Json;

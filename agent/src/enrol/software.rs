@@ -1,6 +1,6 @@
 //! One call: the host without a TPM, where the controller's settings and the token allow it.
 
-use flota_daemon::dial::Dialed;
+use flota_net::dial::Dialed;
 use flota_proto::v1;
 use flota_proto::v1::enrollment_client::EnrollmentClient;
 use flota_seal::binding;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flota_daemon::dial::Dialed;
+use flota_net::dial::Dialed;
 use flota_proto::v1;
 use flota_proto::v1::enrollment_client::EnrollmentClient;
 use flota_seal::binding::{self, BeginFields, ChallengeFields};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use flota_daemon::dial::{DialError, Dialed, Farewell, dial_attended};
-use flota_daemon::tls::{self, TlsFileError};
+use flota_net::dial::{DialError, Dialed, Farewell, dial_attended};
+use flota_net::tls::{self, TlsFileError};
 use flota_seal::binding::EXPORTER_LABEL;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use flota_daemon::dial::DialError;
+use flota_net::dial::DialError;
 use rustls::AlertDescription;
 use tokio::time::Instant;
 

@@ -4,14 +4,15 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flota_daemon::dial::Farewell;
 use flota_daemon::error_chain::chain;
 use flota_model::Digest;
 use flota_model::update::DesiredState;
+use flota_net::dial::Farewell;
 use flota_proto::v1;
 use flota_proto::v1::agent_message::Body as Up;
 use flota_proto::v1::agent_session_client::AgentSessionClient;
 use flota_proto::v1::controller_message::Body as Down;
+use flota_updater::UpdaterHandle;
 use rustls::AlertDescription;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, interval_at};
@@ -29,7 +30,6 @@ use crate::host_key::HostKey;
 use crate::identity::{Approval, Identity};
 use crate::procedures::Environment;
 use crate::settings::Settings;
-use crate::update::UpdaterHandle;
 
 /// Messages that may wait for the network. A controller that takes none is gone.
 const OUTGOING: usize = 64;

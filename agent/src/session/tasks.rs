@@ -15,9 +15,8 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::transfer::ControllerTransfer;
-use crate::procedures::{self, Environment, ExportFile};
+use crate::procedures::{self, Environment};
 use crate::settings::Settings;
-use crate::update::Transfer;
 
 /// Results remembered for repeated offers. The oldest are forgotten; the controller takes a result once anyway.
 const REMEMBERED: usize = 256;
@@ -94,17 +93,8 @@ async fn export(workshop: &Workshop) -> Result<Outcome, String> {
     let settings = Arc::clone(&workshop.settings);
     let work = tokio::task::spawn_blocking(move || procedures::take_export(&settings, Timestamp::now()));
     let made = work.await.map_err(|error| chain(&error))?.map_err(|error| chain(&error))?;
-    let ExportFile { path, digest, size, report } = &made;
-    workshop.transfer.upload(path, *digest, *size).await.map_err(|error| chain(&error))?;
-    Ok(Outcome::Export(v1::ExportResult {
-        blob: digest.to_string(),
-        size_bytes: *size,
-        audit_entries: report.audit_entries(),
-        alert_entries: report.alert_entries().unwrap_or(0),
-        status: report.status().name().to_owned(),
-        key_id: workshop.settings.export.key_id.clone().unwrap_or_default(),
-        rollout: String::new(),
-    }))
+    workshop.transfer.upload(&made).await.map_err(|error| chain(&error))?;
+    Ok(Outcome::Export(super::transfer::result(&made, None)))
 }
 
 async fn health(workshop: &Workshop, checks: &[String]) -> Result<Outcome, String> {

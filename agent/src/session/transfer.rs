@@ -10,14 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use flota_model::Digest;
 use flota_model::release::ReleaseRef;
+use flota_model::{Digest, RolloutId};
 use flota_proto::v1::agent_session_client::AgentSessionClient;
 use flota_proto::v1::blobs_client::BlobsClient;
 use flota_proto::v1::put_blob_request::Part;
 use flota_proto::v1::releases_client::ReleasesClient;
 use flota_proto::{CHUNK_BYTES, v1};
 use flota_release::{MetadataSource, SourceError};
+use flota_updater::OutsideError;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::mpsc;
@@ -26,14 +27,14 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::refusal::refusal;
-use crate::update::{BoxFuture, ExportMade, Transfer, TransferError};
+use crate::procedures::ExportFile;
 
 /// Chunks read ahead of the network.
 const READ_AHEAD: usize = 4;
 
 /// Transfers over whatever connection there is at the moment.
 #[derive(Debug)]
-pub(super) struct ControllerTransfer {
+pub(crate) struct ControllerTransfer {
     channel: Mutex<Option<Channel>>,
     /// Bytes a second that packages may take of the network; none: as fast as it goes.
     rate: Option<NonZeroU64>,
@@ -43,7 +44,7 @@ pub(super) struct ControllerTransfer {
 
 impl ControllerTransfer {
     /// There is no connection yet.
-    pub(super) fn new(rate: Option<NonZeroU64>) -> Self {
+    pub(crate) fn new(rate: Option<NonZeroU64>) -> Self {
         Self { channel: Mutex::new(None), rate, received: AtomicU64::new(0) }
     }
 
@@ -58,43 +59,53 @@ impl ControllerTransfer {
         *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = channel;
     }
 
-    fn channel(&self) -> Result<Channel, TransferError> {
+    fn channel(&self) -> Result<Channel, OutsideError> {
         let channel = self.channel.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        channel.ok_or_else(|| TransferError::transient("waiting for the controller", "there is no session"))
+        channel.ok_or_else(|| OutsideError::transient("waiting for the controller", "there is no session"))
     }
 
-    fn client(&self) -> Result<BlobsClient<Channel>, TransferError> {
+    fn client(&self) -> Result<BlobsClient<Channel>, OutsideError> {
         self.channel().map(BlobsClient::new)
     }
 }
 
-impl Transfer for ControllerTransfer {
-    fn fetch<'a>(
-        &'a self,
-        release: &'a ReleaseRef,
-        into: &'a Path,
-        seeds: &'a [PathBuf],
-    ) -> BoxFuture<'a, Result<(), TransferError>> {
-        Box::pin(async move {
-            let way = fetch::Way { client: self.client()?, rate: self.rate, received: &self.received };
-            fetch::fetch(way, release, into, seeds).await
-        })
+impl ControllerTransfer {
+    /// Brings a package to `into`; what lies below `seeds` is not fetched.
+    pub(crate) async fn fetch(&self, release: &ReleaseRef, into: &Path, seeds: &[PathBuf]) -> Result<(), OutsideError> {
+        let way = fetch::Way { client: self.client()?, rate: self.rate, received: &self.received };
+        fetch::fetch(way, release, into, seeds).await
     }
 
-    fn upload<'a>(&'a self, file: &'a Path, digest: Digest, size: u64) -> BoxFuture<'a, Result<(), TransferError>> {
-        Box::pin(async move { upload(self.client()?, file, digest, size).await })
+    /// Takes a security export away and returns once it is safe there.
+    pub(super) async fn upload(&self, export: &ExportFile) -> Result<(), OutsideError> {
+        upload(self.client()?, &export.path, export.digest, export.size).await
     }
 
-    fn metadata(&self) -> Arc<dyn MetadataSource> {
+    /// The same, and has it entered in the archive as the one before this rollout's update.
+    pub(crate) async fn archive(&self, export: &ExportFile, rollout: Option<RolloutId>) -> Result<(), OutsideError> {
+        self.upload(export).await?;
+        let mut client = AgentSessionClient::new(self.channel()?);
+        let archived = client.archive(result(export, rollout)).await;
+        archived.map(drop).map_err(|status| remote(&status, "having the security export archived"))
+    }
+
+    /// The signed metadata, from whatever connection there is.
+    pub(crate) fn metadata(&self) -> Arc<dyn MetadataSource> {
         Arc::new(ControllerMetadata(self.channel().ok()))
     }
+}
 
-    fn archive<'a>(&'a self, export: &'a ExportMade) -> BoxFuture<'a, Result<(), TransferError>> {
-        Box::pin(async move {
-            let mut client = AgentSessionClient::new(self.channel()?);
-            let archived = client.archive(v1::ExportResult::from(export)).await;
-            archived.map(drop).map_err(|status| remote(&status, "having the security export archived"))
-        })
+/// An export, as the controller is told of it.
+pub(super) fn result(export: &ExportFile, rollout: Option<RolloutId>) -> v1::ExportResult {
+    let ExportFile { path: _, digest, size, report } = export;
+    v1::ExportResult {
+        blob: digest.to_string(),
+        size_bytes: *size,
+        audit_entries: report.audit_entries(),
+        alert_entries: report.alert_entries().unwrap_or(0),
+        status: report.status().name().to_owned(),
+        key_id: report.signature().key_id().unwrap_or_default().to_owned(),
+        rollout: rollout.map(|rollout| rollout.to_string()).unwrap_or_default(),
     }
 }
 
@@ -116,29 +127,14 @@ impl MetadataSource for ControllerMetadata {
     }
 }
 
-impl From<&ExportMade> for v1::ExportResult {
-    fn from(export: &ExportMade) -> Self {
-        let ExportMade { blob, size, audit_entries, alert_entries, status, key_id, rollout } = export;
-        Self {
-            blob: blob.to_string(),
-            size_bytes: *size,
-            audit_entries: *audit_entries,
-            alert_entries: *alert_entries,
-            status: (*status).to_owned(),
-            key_id: key_id.clone(),
-            rollout: rollout.map(|rollout| rollout.to_string()).unwrap_or_default(),
-        }
-    }
-}
-
-async fn upload(mut client: BlobsClient<Channel>, path: &Path, digest: Digest, size: u64) -> Result<(), TransferError> {
+async fn upload(mut client: BlobsClient<Channel>, path: &Path, digest: Digest, size: u64) -> Result<(), OutsideError> {
     let what = "uploading the security export";
     let stat = client.stat(v1::StatBlobRequest { digest: digest.to_string() }).await;
     let stat = stat.map_err(|status| remote(&status, what))?.into_inner();
     if stat.complete {
         return Ok(());
     }
-    let local = |error| TransferError::transient(format!("reading {}", path.display()), error);
+    let local = |error| OutsideError::transient(format!("reading {}", path.display()), error);
     let mut file = File::open(path).await.map_err(local)?;
     file.seek(SeekFrom::Start(stat.received_bytes)).await.map_err(local)?;
     let header = v1::PutBlobHeader { digest: digest.to_string(), size_bytes: size, offset: stat.received_bytes };
@@ -148,7 +144,7 @@ async fn upload(mut client: BlobsClient<Channel>, path: &Path, digest: Digest, s
     client.put(ReceiverStream::new(parts)).await.map_err(|status| remote(&status, what))?;
     match reading.await {
         Ok(read) => read.map_err(local),
-        Err(error) => Err(TransferError::transient(what, error)),
+        Err(error) => Err(OutsideError::transient(what, error)),
     }
 }
 
@@ -172,11 +168,11 @@ async fn send_parts(
     }
 }
 
-fn remote(status: &Status, what: &str) -> TransferError {
+fn remote(status: &Status, what: &str) -> OutsideError {
     match status.code() {
         Code::NotFound | Code::PermissionDenied | Code::InvalidArgument | Code::ResourceExhausted => {
-            TransferError::permanent(what, refusal(status))
+            OutsideError::permanent(what, refusal(status))
         }
-        _ => TransferError::transient(what, refusal(status)),
+        _ => OutsideError::transient(what, refusal(status)),
     }
 }

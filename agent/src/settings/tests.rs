@@ -1,4 +1,5 @@
 use flota_tpm::EndorsementKind;
+use flota_updater::settings::{ExchangeCheck, Home, SickStart};
 
 use super::*;
 
@@ -29,14 +30,14 @@ fn the_smallest_file_takes_the_manuals_paths_below_the_root() {
     assert_eq!(settings.export.audit_path, Path::new("/opt/bot/logs/security_admin.log"));
     assert_eq!(settings.export.key_file, Path::new("/opt/bot/secrets/audit.key"));
     assert_eq!(settings.controller.ca_file, Path::new("/etc/flota/ca.pem"));
-    assert_eq!(settings.bot.start.arguments, ["start", "bot"]);
+    assert_eq!(settings.updater.bot.start.arguments, ["start", "bot"]);
     let TpmSettings::Required(tpm) = settings.tpm else { panic!("a TPM is required unless told otherwise") };
     assert!(tpm.tcti.is_none() && tpm.keys == KeyChoice::default() && settings.health.is_none());
     assert_eq!(tpm.boot_log, Path::new("/sys/kernel/security/tpm0/binary_bios_measurements"));
     assert!(settings.oem.evidence_file.is_none() && settings.oem.licence_file.is_none());
     assert_eq!(settings.oem.check_interval, Duration::from_mins(5));
-    assert_eq!(settings.update.exchange_check, ExchangeCheck::Required);
-    assert_eq!(settings.update.health_polls.get(), 3);
+    assert_eq!(settings.updater.update.exchange_check, ExchangeCheck::Required);
+    assert_eq!(settings.updater.update.health_polls.get(), 3);
 }
 
 #[test]
@@ -68,10 +69,30 @@ fn every_setting_is_read() {
     let health = settings.health.unwrap();
     assert_eq!(health.credentials_file, Path::new("/opt/bot/config/exchanges.json"));
     assert_eq!(health.ca_file.unwrap(), Path::new("/opt/bot/ca.pem"));
-    assert_eq!(settings.update.probation, Duration::from_secs(5));
-    assert_eq!(settings.update.health_interval, Duration::from_millis(50));
-    assert_eq!(settings.update.exchange_check, ExchangeCheck::Skipped);
-    assert_eq!(settings.update.sick_start, SickStart::Allowed);
+    assert_eq!(settings.updater.update.probation, Duration::from_secs(5));
+    assert_eq!(settings.updater.update.health_interval, Duration::from_millis(50));
+    assert_eq!(settings.updater.update.exchange_check, ExchangeCheck::Skipped);
+    assert_eq!(settings.updater.update.sick_start, SickStart::Allowed);
+}
+
+#[test]
+fn a_supervisor_has_a_state_of_its_own_and_reads_its_own_sections() {
+    let within = Settings::parse(SMALLEST, "agent.toml").unwrap().updater;
+    assert_eq!((&within.home, &within.state_dir), (&Home::Agent, &within.agent_dir));
+    assert_eq!(within.socket, Path::new("/opt/bot/var/flota/agent/updater.sock"));
+    let text = format!("{SMALLEST}[supervisor]\nagent_user = \"flota\"\n");
+    let apart = Settings::parse(&text, "agent.toml").unwrap().updater;
+    assert_eq!(apart.home, Home::Supervisor { agent_user: "flota".into() });
+    assert_eq!(apart.state_dir, Path::new("/opt/bot/var/flota/supervisor"));
+    assert_eq!(apart.socket, Path::new("/run/flota/supervisor.sock"));
+    // What is wrong with the agent's own sections is no reason for a supervisor not to start.
+    let text = text.replace("https://controller:7443", "nowhere");
+    assert!(Settings::parse(&text, "agent.toml").is_err());
+    assert_eq!(UpdaterSettings::parse(&text, "agent.toml").unwrap().state_dir, apart.state_dir);
+    let text = text.replace("agent_user", "agent_usr");
+    let problems = UpdaterSettings::parse(&text, "agent.toml").unwrap_err().to_string();
+    assert!(problems.contains("`supervisor.agent_user` is missing"), "{problems}");
+    assert!(problems.contains("`supervisor.agent_usr` is not a setting"), "{problems}");
 }
 
 #[test]

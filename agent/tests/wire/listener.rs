@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use flota_daemon::tls;
+use flota_net::tls;
 use flota_seal::binding::EXPORTER_LABEL;
 use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;

@@ -1,6 +1,7 @@
 //! `flota release`: releases are signed in a folder, by people, and published to the controller, which cannot sign any.
 
 mod desk;
+mod export;
 mod list;
 mod publish;
 mod sign;
@@ -47,6 +48,10 @@ pub(crate) enum ReleaseCommand {
     /// The controller verifies it as hosts do. Publishing the same again changes nothing; an upload that was interrupted
     /// resumes.
     Publish(publish::Publish),
+    /// Copy signed releases to a folder, to be carried to hosts without a network
+    ///
+    /// Metadata and packages, as they are signed; a host verifies them as if a controller had brought them.
+    Export(export::Export),
     /// List the controller's releases, newest first
     List,
     /// Show one release and its terms
@@ -65,6 +70,7 @@ pub(crate) async fn run(invocation: &Invocation, command: ReleaseCommand) -> Res
         ReleaseCommand::Withdraw(args) => desk::withdraw(invocation, &args),
         ReleaseCommand::RotateRoot(args) => desk::rotate_root(invocation, &args),
         ReleaseCommand::Publish(args) => publish::publish(invocation, &args).await,
+        ReleaseCommand::Export(args) => export::export(invocation, &args),
         ReleaseCommand::List => list::list(invocation).await,
         ReleaseCommand::Show(args) => list::show(invocation, &args).await,
         ReleaseCommand::Verify(args) => verify::verify(invocation, &args).await,

@@ -1,13 +1,11 @@
-//! What every binary needs and nothing of ours: logging, shutdown, TLS settings, dialling, manual pages.
+//! What every binary needs and nothing of ours: logging, shutdown, manual pages.
 //!
-//! Never: anything of the model, the wire or the store. Start at the module whose name says what you need.
+//! Never: anything of the model, the wire, the store or a network. Start at the module whose name says what you need.
 
-pub mod dial;
 pub mod error_chain;
 pub mod lifecycle;
 pub mod logging;
 pub mod manual;
-pub mod tls;
 
 mod clock;
 

@@ -124,6 +124,9 @@ impl HostName {
 pub struct RolloutId(u32);
 
 impl RolloutId {
+    /// In the place of a rollout: a person asked for it on the host itself. No controller has a rollout of that number.
+    pub const ON_THE_HOST: Self = Self(0);
+
     /// The rollout with this number, counted from one.
     pub const fn new(number: u32) -> Self {
         Self(number)

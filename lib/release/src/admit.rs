@@ -29,6 +29,9 @@ pub struct Admitted {
     pub sequence: u64,
     /// Its data floor, which holds from when it runs.
     pub data_floor: u64,
+    /// Size of its package, in bytes; zero in what an earlier version of Flota kept.
+    #[serde(default)]
+    pub size: u64,
 }
 
 /// What matters of the host.
@@ -172,7 +175,7 @@ pub fn admit<'c>(
         Some(from) if from > situation.now => return Err(NotAdmitted::NotYet { from }),
         Some(_) => {}
     }
-    floors.admitted.insert(entry.digest, Admitted { sequence, data_floor: terms.data_floor });
+    floors.admitted.insert(entry.digest, Admitted { sequence, data_floor: terms.data_floor, size: entry.size });
     Ok(entry)
 }
 

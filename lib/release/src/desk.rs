@@ -31,6 +31,7 @@ use crate::names::Role;
 use crate::refusal::Refusal;
 
 pub use change::{Addition, RootChange};
+pub(crate) use files::{METADATA, TARGETS};
 pub use sign::{Progress, Unsigned};
 
 /// Who may sign for a role, and how many of them must.
@@ -197,12 +198,12 @@ impl Desk {
 
     /// Where the packages' metadata are.
     pub fn metadata_folder(&self) -> PathBuf {
-        self.folder.join(files::METADATA)
+        self.folder.join(METADATA)
     }
 
     /// The package of a release.
     pub fn package(&self, entry: &Entry) -> PathBuf {
-        self.folder.join(files::TARGETS).join(format!("{}.{}", entry.digest, entry.name))
+        self.folder.join(TARGETS).join(format!("{}.{}", entry.digest, entry.name))
     }
 
     /// The releases as they are signed; `None` before the first.

@@ -10,6 +10,7 @@
 //! Start with [`Trust::refresh`]; `docs/releases.md` is the manual, ADR-0012 has the reasons.
 
 mod admit;
+mod bundle;
 mod catalogue;
 mod desk;
 mod key;
@@ -20,6 +21,7 @@ mod terms;
 mod trust;
 
 pub use admit::{Admitted, Floors, NotAdmitted, Situation, admit};
+pub use bundle::{Bundle, BundleError};
 pub use catalogue::{Catalogue, Entry, Expiry, inspect_list};
 pub use desk::{Addition, Desk, DeskError, Founding, Lifetimes, Party, Progress, RootChange, Unsigned};
 pub use key::{KeyError, PublicKey, SigningKey};

@@ -1,8 +1,8 @@
 //! The agent's own files.
 
 use flota_agent::settings::Settings;
-use flota_agent::update::Journal;
 use flota_model::Digest;
+use flota_updater::Journal;
 
 use crate::{Reach, scratch};
 

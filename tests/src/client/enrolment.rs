@@ -1,6 +1,6 @@
 //! Enrolment, message by message.
 
-use flota_daemon::dial::dial_with_exporter;
+use flota_net::dial::dial_with_exporter;
 use flota_proto::v1;
 use flota_proto::v1::enrollment_client::EnrollmentClient;
 use flota_seal::binding::{self, BeginFields, ChallengeFields, EXPORTER_LABEL};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use flota_daemon::dial::dial_with_exporter;
+use flota_net::dial::dial_with_exporter;
 use flota_proto::v1;
 use flota_proto::v1::agent_message::Body as Up;
 use flota_proto::v1::agent_session_client::AgentSessionClient;

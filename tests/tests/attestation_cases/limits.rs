@@ -1,7 +1,7 @@
 //! Evidence and messages that are too large, or say that they are: case 50.
 
-use flota_daemon::dial::dial;
-use flota_daemon::tls;
+use flota_net::dial::dial;
+use flota_net::tls;
 use flota_proto::v1;
 use flota_proto::v1::agent_message::Body as Up;
 use flota_tests::client::{EnrolmentConnection, begin_request, evidence};

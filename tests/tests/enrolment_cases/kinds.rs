@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use flota_daemon::tls;
+use flota_net::tls;
 use flota_swtpm::Swtpm;
 use flota_tests::client::{FleetSession, begin_request, enrol, open_tpm, sign_begin};
 use flota_tests::{Bins, Ground};

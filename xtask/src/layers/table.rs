@@ -34,6 +34,7 @@ const INTERNAL: &[(&str, Internal)] = &[
     // the ground
     ("flota-model", Only(&[])),
     ("flota-daemon", Only(&[])),
+    ("flota-net", Only(&[])),
     ("flota-seal", Only(&["flota-model"])),
     ("flota-package", Only(&["flota-model", "flota-seal"])),
     ("flota-release", Only(&["flota-model", "flota-package"])),
@@ -42,6 +43,18 @@ const INTERNAL: &[(&str, Internal)] = &[
     // the agent
     ("flota-engine", Only(&["flota-model"])),
     ("flota-snapshot", Only(&[])),
+    (
+        "flota-updater",
+        Only(&[
+            "flota-daemon",
+            "flota-engine",
+            "flota-model",
+            "flota-package",
+            "flota-release",
+            "flota-seal",
+            "flota-snapshot",
+        ]),
+    ),
     ("flota-tpm", Only(&["flota-model"])),
     ("flota-procedures", Only(&["flota-model", "flota-package", "flota-seal"])),
     (
@@ -51,17 +64,19 @@ const INTERNAL: &[(&str, Internal)] = &[
             "flota-daemon",
             "flota-engine",
             "flota-model",
+            "flota-net",
             "flota-package",
             "flota-procedures",
             "flota-proto",
             "flota-release",
             "flota-seal",
-            "flota-snapshot",
             "flota-tpm",
+            "flota-updater",
         ]),
     ),
+    ("flota-supervisor", Only(&["flota-daemon", "flota-updater"])),
     // agents without a host, for benches and load; they know the controller by the wire alone
-    ("flota-sim", Only(&["flota-daemon", "flota-engine", "flota-model", "flota-proto", "flota-seal"])),
+    ("flota-sim", Only(&["flota-daemon", "flota-engine", "flota-model", "flota-net", "flota-proto", "flota-seal"])),
     // the controller
     ("flota-attest", Only(&["flota-model", "flota-seal"])),
     ("flota-planner", Only(&["flota-model"])),
@@ -74,6 +89,7 @@ const INTERNAL: &[(&str, Internal)] = &[
             "flota-chunks",
             "flota-daemon",
             "flota-model",
+            "flota-net",
             "flota-package",
             "flota-planner",
             "flota-proto",
@@ -86,7 +102,15 @@ const INTERNAL: &[(&str, Internal)] = &[
     // operators
     (
         "flota-cli",
-        Only(&["flota-daemon", "flota-model", "flota-package", "flota-proto", "flota-release", "flota-seal"]),
+        Only(&[
+            "flota-daemon",
+            "flota-model",
+            "flota-net",
+            "flota-package",
+            "flota-proto",
+            "flota-release",
+            "flota-seal",
+        ]),
     ),
     // what is never installed
     ("flota-swtpm", Only(&[])),
@@ -124,6 +148,11 @@ const NEVER: &[(&[&str], &[&str], &str)] = &[
         &["flota-controller"],
         &["flota-agent", "flota-engine", "flota-procedures", "flota-tpm", "tss-esapi"],
         "agent and controller meet on the wire only: what both need belongs in lib/",
+    ),
+    (
+        &["flota-supervisor", "flota-updater"],
+        &["flota-net", "hyper", "prost", "reqwest", "tokio-rustls", "tonic", "tss-esapi"],
+        "a supervisor has the privileges and no network: what takes one, it asks of its outside",
     ),
     (
         &["flota-sim"],

@@ -1,7 +1,7 @@
 //! Enrolment, as `flota-agent enroll` does it.
 
-use flota_daemon::dial::{DialError, Dialed};
-use flota_daemon::tls::TlsFileError;
+use flota_net::dial::{DialError, Dialed};
+use flota_net::tls::TlsFileError;
 use flota_proto::v1;
 use flota_proto::v1::enrollment_client::EnrollmentClient;
 use flota_seal::binding::{self, BeginFields, ChallengeFields};

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use flota_daemon::dial::Dialed;
 use flota_model::Digest;
 use flota_model::host::VerdictKind;
 use flota_model::update::{UpdatePhase, UpdateReport};
+use flota_net::dial::Dialed;
 use flota_proto::v1;
 use flota_proto::v1::agent_message::Body as Up;
 use flota_proto::v1::agent_session_client::AgentSessionClient;

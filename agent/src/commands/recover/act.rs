@@ -11,6 +11,7 @@ use flota_procedures::durable;
 use flota_procedures::evidence::{EvidenceRequest, Memory, check_tpm_status};
 use flota_procedures::health::Status;
 use flota_procedures::recover::{FileProof, FoundRelease, Progress, Restored, Step, StepRecord, StepStatus};
+use flota_updater::Offline;
 
 use super::survey::{Survey, proof, release_proof};
 use super::{RECORDS, Recover, now};
@@ -19,7 +20,6 @@ use crate::commands::evidence::licence_keys;
 use crate::commands::output::outcome_of;
 use crate::procedures::{self, Environment, digest_of, present};
 use crate::settings::Settings;
-use crate::update::Offline;
 
 /// Where the manual keeps the active licence.
 const LICENCE: &str = "var/licenses/active/license.json";

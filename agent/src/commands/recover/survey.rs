@@ -14,7 +14,7 @@ use flota_seal::secret::Secret;
 
 use crate::procedures::{digest_of, present, read_key};
 use crate::settings::Settings;
-use crate::update::Journal;
+use flota_updater::Journal;
 
 /// Exports that are tried, newest first, before the search ends: each may have half a gigabyte.
 const MAX_EXPORTS_TRIED: usize = 20;
@@ -47,7 +47,7 @@ impl Survey {
                 Some(Restoration::plan(&backup, &host))
             }
         };
-        let state = places.both(&settings.state_dir).find_map(|folder| Journal::peek(&folder).transpose());
+        let state = places.both(&settings.updater.state_dir).find_map(|folder| Journal::peek(&folder).transpose());
         let state = state.transpose().map_err(|error| chain(&error))?;
         let (export, bad_exports) = last_export(settings, &places)?;
         let releases = releases(settings, &places, given, state.as_ref())?;
@@ -133,7 +133,7 @@ fn releases(
     given: Option<&Path>,
     state: Option<&State>,
 ) -> Result<Vec<FoundRelease>, String> {
-    let key = places.key(&settings.package.key_file, "package.key_file")?;
+    let key = places.key(&settings.updater.package.key_file, "package.key_file")?;
     let running = state.and_then(State::running).map(|running| running.digest);
     let current = places.both(&settings.root.join("current")).find_map(|link| {
         let target = fs::read_link(link).ok()?;

@@ -11,11 +11,11 @@ use flota_chunks::{Assembly, AssemblyError, Index, MAX_INDEX_BYTES, Run, Seeds, 
 use flota_model::release::ReleaseRef;
 use flota_proto::v1;
 use flota_proto::v1::blobs_client::BlobsClient;
+use flota_updater::OutsideError;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
 use super::remote;
-use crate::update::TransferError;
 
 const WHAT: &str = "fetching the package";
 
@@ -34,8 +34,12 @@ pub(super) async fn fetch(
     release: &ReleaseRef,
     into: &Path,
     seeds: &[PathBuf],
-) -> Result<(), TransferError> {
+) -> Result<(), OutsideError> {
     let Way { mut client, rate, received } = way;
+    if let Some(folder) = into.parent() {
+        let made = tokio::fs::create_dir_all(folder).await;
+        made.map_err(|error| OutsideError::transient(format!("making {}", folder.display()), error))?;
+    }
     let index = kept_index(&mut client, release, &into.with_extension("index")).await?;
     let (path, folders) = (into.to_owned(), seeds.to_vec());
     let (mut assembly, seeds) = blocking(move || {
@@ -64,7 +68,7 @@ async fn kept_index(
     client: &mut BlobsClient<Channel>,
     release: &ReleaseRef,
     file: &Path,
-) -> Result<Index, TransferError> {
+) -> Result<Index, OutsideError> {
     if let Ok(bytes) = tokio::fs::read(file).await
         && let Ok(index) = Index::decode(&bytes)
         && (index.digest(), index.size()) == (release.digest, release.size)
@@ -79,19 +83,19 @@ async fn kept_index(
     Ok(index)
 }
 
-async fn index(client: &mut BlobsClient<Channel>, release: &ReleaseRef) -> Result<Index, TransferError> {
+async fn index(client: &mut BlobsClient<Channel>, release: &ReleaseRef) -> Result<Index, OutsideError> {
     let request = v1::IndexRequest { digest: release.digest.to_string() };
     let mut parts = client.index(request).await.map_err(|status| remote(&status, WHAT))?.into_inner();
     let mut bytes = Vec::new();
     while let Some(part) = parts.message().await.map_err(|status| remote(&status, WHAT))? {
         if bytes.len().saturating_add(part.data.len()) > MAX_INDEX_BYTES {
-            return Err(TransferError::permanent(WHAT, "the list of chunks has no end"));
+            return Err(OutsideError::permanent(WHAT, "the list of chunks has no end"));
         }
         bytes.extend_from_slice(&part.data);
     }
-    let index = Index::decode(&bytes).map_err(|error| TransferError::transient(WHAT, error))?;
+    let index = Index::decode(&bytes).map_err(|error| OutsideError::transient(WHAT, error))?;
     if (index.digest(), index.size()) != (release.digest, release.size) {
-        return Err(TransferError::permanent(WHAT, "the list of chunks is of another package"));
+        return Err(OutsideError::permanent(WHAT, "the list of chunks is of another package"));
     }
     Ok(index)
 }
@@ -103,13 +107,13 @@ async fn ask(
     mut assembly: Assembly,
     run: Run,
     pace: &Pace<'_>,
-) -> Result<Assembly, TransferError> {
+) -> Result<Assembly, OutsideError> {
     let ranges = assembly.chunks(run).iter().map(|chunk| v1::Range { offset: chunk.offset, length: chunk.length });
     let request = v1::PiecesRequest { digest: release.digest.to_string(), ranges: ranges.collect() };
     let mut pieces = client.pieces(request).await.map_err(|status| remote(&status, WHAT))?.into_inner();
     for number in run.first..run.first.saturating_add(run.count) {
         let piece = pieces.message().await.map_err(|status| remote(&status, WHAT))?;
-        let piece = piece.ok_or_else(|| TransferError::transient(WHAT, "the stream ended early"))?;
+        let piece = piece.ok_or_else(|| OutsideError::transient(WHAT, "the stream ended early"))?;
         pace.received.fetch_add(piece.data.len() as u64, Ordering::Relaxed);
         assembly = blocking(move || assembly.accept(number, &piece.data).map(|()| assembly)).await?;
         pace.keep(assembly.tally().received).await;
@@ -117,7 +121,7 @@ async fn ask(
     Ok(assembly)
 }
 
-async fn finish(release: &ReleaseRef, assembly: Assembly) -> Result<(), TransferError> {
+async fn finish(release: &ReleaseRef, assembly: Assembly) -> Result<(), OutsideError> {
     let Tally { resumed, reused, fetched, received } = blocking(move || Ok(assembly.finish()?)).await?;
     tracing::info!(release = %release.digest, resumed, reused, fetched, received, "the package is here");
     Ok(())
@@ -143,9 +147,9 @@ impl Pace<'_> {
 /// Work on the disk. When its future is dropped, the chunk in hand is still finished, and the next life finds it.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, AssemblyError> + Send + 'static,
-) -> Result<T, TransferError> {
+) -> Result<T, OutsideError> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done.map_err(|error| TransferError::transient(WHAT, error)),
-        Err(error) => Err(TransferError::transient(WHAT, error)),
+        Ok(done) => done.map_err(|error| OutsideError::transient(WHAT, error)),
+        Err(error) => Err(OutsideError::transient(WHAT, error)),
     }
 }

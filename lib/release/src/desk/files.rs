@@ -14,8 +14,8 @@ use tough::schema::Signed;
 use super::{Desk, DeskError, Notes};
 use crate::names::{Role, is_metadata_name};
 
-pub(super) const METADATA: &str = "metadata";
-pub(super) const TARGETS: &str = "targets";
+pub(crate) const METADATA: &str = "metadata";
+pub(crate) const TARGETS: &str = "targets";
 const DRAFT: &str = "draft";
 const NOTES: &str = "desk.json";
 const LOCK: &str = ".lock";

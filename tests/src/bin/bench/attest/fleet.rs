@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
-use flota_daemon::dial::dial;
-use flota_daemon::tls;
+use flota_net::dial::dial;
+use flota_net::tls;
 use flota_sim::Population;
 use flota_sim::agent::Place;
 use flota_tests::Controller;
