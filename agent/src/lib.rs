@@ -12,5 +12,6 @@ pub mod host_key;
 pub mod identity;
 pub mod outside;
 pub mod procedures;
+pub mod receipt;
 pub mod session;
 pub mod settings;

@@ -105,8 +105,13 @@ impl Common {
         let _ = kept.await;
     }
 
-    async fn tidy(&self) {
+    /// The next update gets an export of its own.
+    async fn forget(&self) {
         *self.taken.lock().await = None;
+    }
+
+    async fn tidy(&self) {
+        self.forget().await;
         let downloads: PathBuf = self.settings.updater.downloads();
         match fs::remove_dir_all(&downloads) {
             Err(error) if error.kind() != ErrorKind::NotFound => {

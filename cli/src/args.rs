@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use flota_model::Selector;
 
 use crate::commands::{
-    attest, audit, context, enrolment, escalation, export, health, help, host, man, package, policy, release, rollout,
-    token,
+    attest, audit, context, enrolment, escalation, export, health, help, host, man, package, policy, receipt, release,
+    rollout, token,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -116,6 +116,9 @@ pub(crate) enum Command {
     /// Signed releases: packages that hosts install (manual section 2)
     #[command(subcommand)]
     Release(release::ReleaseCommand),
+    /// What hosts say of updates that were made without the controller
+    #[command(subcommand)]
+    Receipt(receipt::ReceiptCommand),
     /// Bringing a release to hosts, wave by wave
     #[command(subcommand)]
     Rollout(rollout::RolloutCommand),

@@ -17,6 +17,7 @@ pub(crate) mod host;
 pub(crate) mod man;
 pub(crate) mod package;
 pub(crate) mod policy;
+pub(crate) mod receipt;
 pub(crate) mod release;
 pub(crate) mod rollout;
 pub(crate) mod token;
@@ -40,6 +41,7 @@ pub(crate) async fn run(invocation: &Invocation, command: Command) -> Result<Exi
         Command::Policy(command) => policy::run(invocation, command).await,
         Command::Escalation(command) => escalation::run(invocation, command).await,
         Command::Package(command) => package::run(invocation, command).await,
+        Command::Receipt(command) => receipt::run(invocation, command).await,
         Command::Release(command) => release::run(invocation, command).await,
         Command::Rollout(command) => rollout::run(invocation, command).await,
         Command::Audit(command) => audit::run(invocation, command).await,

@@ -19,6 +19,7 @@ pub mod listener;
 pub mod peer;
 pub mod policies;
 pub mod quotas;
+pub mod receipts;
 pub mod releases;
 pub mod rollouts;
 pub mod run;

@@ -1,5 +1,6 @@
 //! Conversions between wire messages and the model. What does not convert is refused with the field's name.
 
+use flota_model::RolloutId;
 use flota_model::release::ReleaseRef;
 use flota_model::update::{DesiredState, Direction, Generation, Goal, UpdateReport};
 
@@ -50,10 +51,14 @@ impl TryFrom<v1::DesiredState> for DesiredState {
             let intent = if is_rollback { Direction::Back } else { Direction::Forward };
             Goal::Install { release: ReleaseRef { digest, version, size: size_bytes }, intent }
         };
+        let rollout: RolloutId = rollout.parse().map_err(|error| wrong("rollout", &error))?;
+        if rollout == RolloutId::ON_THE_HOST {
+            return Err(wrong("rollout", &"is none: only a person on the host asks without one"));
+        }
         Ok(Self {
             generation: Generation::new(generation).ok_or_else(|| wrong("generation", &"must be at least 1"))?,
             goal,
-            rollout: rollout.parse().map_err(|error| wrong("rollout", &error))?,
+            rollout,
         })
     }
 }

@@ -4,6 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
+/// What is started by tests and the demo.
+const PROGRAMS: [&str; 6] =
+    ["flota", "flota-agent", "flota-supervisor", "flota-controller", "flota-exchange-sim", "flota-stand-in-bot"];
+
 /// A folder with all the project's programs.
 #[derive(Debug, Clone)]
 pub struct Bins(PathBuf);
@@ -21,7 +25,7 @@ impl Bins {
     /// The folder of a build.
     pub fn new(folder: &Path) -> anyhow::Result<Self> {
         let bins = Self(folder.to_owned());
-        for name in ["flota", "flota-agent", "flota-controller", "flota-exchange-sim", "flota-stand-in-bot"] {
+        for name in PROGRAMS {
             if !bins.path(name).is_file() {
                 bail!(
                     "{} is not built: run `cargo build --workspace --bins`, or `cargo xtask test`",

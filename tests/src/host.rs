@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use flota_package::CheckRequest;
@@ -15,11 +16,15 @@ use crate::controller::Controller;
 use crate::exchange::{Exchange, KEY_ID, SECRET};
 use crate::packages::Package;
 use crate::process::Process;
+use crate::wait;
 
 /// Key of the security exports, as its file holds it.
 pub(crate) const AUDIT_KEY: &str = "hex:1f1e1d1c1b1a191817161514131211100f0e0d0c0b0a09080706050403020100";
 /// Key of the packages, as its file holds it.
 pub(crate) const PACKAGE_KEY: &str = "hex:000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
+
+/// A supervisor opens its journal and makes its socket within moments.
+const SUPERVISOR_BOUND: Duration = Duration::from_secs(20);
 
 /// One host of the fleet.
 #[derive(Debug)]
@@ -30,6 +35,7 @@ pub struct BotHost {
     config: PathBuf,
     bins: Bins,
     agent: Option<Process>,
+    supervisor: Option<Process>,
     bot: Bot,
     tpm: Swtpm,
 }
@@ -74,7 +80,8 @@ impl BotHost {
         let config = dir.join("agent.toml");
         std::fs::write(&config, settings(bins, &root, &tpm, controller, exchange))?;
         let bot = Bot { program: bins.path("flota-stand-in-bot"), root: root.clone(), at_the_end: AtTheEnd::Stop };
-        let host = Self { name: name.to_owned(), root, config, bins: bins.clone(), agent: None, bot, tpm };
+        let host =
+            Self { name: name.to_owned(), root, config, bins: bins.clone(), agent: None, supervisor: None, bot, tpm };
         host.install_release(release)?;
         host.bot.tell("start")?;
         Ok(host)
@@ -98,6 +105,11 @@ impl BotHost {
     /// Runs a local command of the agent in the installation's folder.
     pub fn agent_command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
         self.command(arguments).output().context("running flota-agent")
+    }
+
+    /// Starts a local command of the agent, which is killed when that is dropped.
+    pub fn start_command(&self, arguments: &[&str]) -> anyhow::Result<Process> {
+        Process::start("flota-agent", &mut self.command(arguments), &self.config.with_file_name("command.log"))
     }
 
     /// Enrols with a token.
@@ -170,6 +182,44 @@ impl BotHost {
         Ok(())
     }
 
+    /// Gives the updates of this host to a supervisor, a process of its own, and starts that. `agent_user` is who the agent
+    /// runs as.
+    pub fn supervise(&mut self, agent_user: u32) -> anyhow::Result<()> {
+        let socket = self.socket().display().to_string();
+        self.configure("supervisor", &format!("agent_user = \"{agent_user}\"\nsocket = {socket:?}"))?;
+        self.start_supervisor()
+    }
+
+    /// Where the supervisor is spoken to.
+    pub fn socket(&self) -> PathBuf {
+        self.config.with_file_name("supervisor.sock")
+    }
+
+    /// Starts the supervisor, and waits until it can be spoken to.
+    pub fn start_supervisor(&mut self) -> anyhow::Result<()> {
+        let log = self.config.with_file_name("supervisor.log");
+        let mut command = Command::new(self.bins.path("flota-supervisor"));
+        command.arg("--config").arg(&self.config);
+        let mut supervisor = Process::start("flota-supervisor", &mut command, &log)?;
+        let socket = self.socket();
+        wait::until("the supervisor", SUPERVISOR_BOUND, || {
+            supervisor.check_alive()?;
+            Ok(std::os::unix::net::UnixStream::connect(&socket).is_ok().then_some(()))
+        })?;
+        self.supervisor = Some(supervisor);
+        Ok(())
+    }
+
+    /// SIGKILL for the supervisor; the bot goes on.
+    pub fn kill_supervisor(&mut self) -> anyhow::Result<()> {
+        self.supervisor.as_mut().map_or(Ok(()), Process::kill)
+    }
+
+    /// Everything the supervisor logged.
+    pub fn supervisor_log(&self) -> String {
+        std::fs::read_to_string(self.config.with_file_name("supervisor.log")).unwrap_or_default()
+    }
+
     /// SIGKILL for the agent; the bot goes on.
     pub fn kill_agent(&mut self) -> anyhow::Result<()> {
         self.agent.as_mut().map_or(Ok(()), Process::kill)
@@ -207,8 +257,8 @@ impl BotHost {
 
     /// Leaves agent, bot and TPM running.
     pub fn detach(mut self) {
-        if let Some(agent) = self.agent.take() {
-            agent.detach();
+        for process in [self.agent.take(), self.supervisor.take()].into_iter().flatten() {
+            process.detach();
         }
         self.bot.at_the_end = AtTheEnd::LeaveRunning;
         self.tpm.detach();
@@ -216,8 +266,8 @@ impl BotHost {
 
     /// Ends the bot; agent and TPM end when this is dropped.
     pub fn shut_down(&mut self) -> anyhow::Result<()> {
-        if let Some(mut agent) = self.agent.take() {
-            agent.stop()?;
+        for mut process in [self.agent.take(), self.supervisor.take()].into_iter().flatten() {
+            process.stop()?;
         }
         self.bot.tell("stop")
     }

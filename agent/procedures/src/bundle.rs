@@ -18,7 +18,6 @@ mod verdict;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -32,7 +31,7 @@ pub use report::{ExportReport, FileReport, FileState, Role, Status};
 pub use tail::MAX_TAIL_LINES;
 pub use verdict::{InvalidBundle, MAX_BUNDLE_LEN, Verdict, verify};
 
-use crate::durable::{AtomicFile, WriteError};
+use crate::durable::{self, AtomicFile, WriteError};
 use crate::iso_time;
 use entries::Entries;
 use ledger::Ledger;
@@ -216,7 +215,7 @@ struct Export {
 
 impl Export {
     fn begin(output: Output, now: Timestamp, key: &Secret) -> Result<Self, ExportError> {
-        fs::create_dir_all(&output.folder)
+        durable::make_folder(&output.folder)
             .map_err(|source| ExportError::CreateFolder { folder: output.folder.clone(), source })?;
         let file = AtomicFile::create(&output.candidate(1), MODE)?;
         let path = file.path().to_owned();

@@ -152,7 +152,7 @@ pub fn admit(
 ) -> Result<(), AdmitError> {
     let path = root.join(LOCK_PATH);
     let failed = |source| LicenceStateError::Lock { path: path.clone(), source };
-    let lock = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    let lock = durable::lock_file(&path).map_err(failed)?;
     // Released when `lock` is closed, also by a crash.
     rustix::io::retry_on_intr(|| flock(&lock, FlockOperation::LockExclusive)).map_err(|errno| failed(errno.into()))?;
     let before = load(root)?;

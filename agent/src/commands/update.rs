@@ -4,6 +4,7 @@ mod act;
 mod apply;
 mod follow;
 mod history;
+mod receipt;
 
 use std::io::{self, ErrorKind};
 
@@ -34,6 +35,8 @@ pub(super) enum UpdateCommand {
     Cancel(act::Cancel),
     /// Go back to the release before, and wait for the end of that; exit codes as of `apply`
     Rollback(act::Rollback),
+    /// Write what became of the newest update, signed with this host's key, for a controller that it does not reach
+    Receipt(receipt::Receipt),
     /// Print the state of the update as JSON
     Status(status::Show),
     /// Print how the updates of this host ended
@@ -45,6 +48,7 @@ pub(super) fn run(command: UpdateCommand) -> Result<Answer, Failure> {
         UpdateCommand::Apply(command) => command.run(),
         UpdateCommand::Cancel(command) => command.run(),
         UpdateCommand::Rollback(command) => command.run(),
+        UpdateCommand::Receipt(command) => command.run(),
         UpdateCommand::Status(command) => command.json(),
         UpdateCommand::History(command) => command.run(),
     }

@@ -105,6 +105,7 @@ impl Outside for BundleSide {
     }
 
     fn tidy(&self) -> BoxFuture<'_, ()> {
-        Box::pin(self.common.tidy())
+        // What was brought is the updater's.
+        Box::pin(self.common.forget())
     }
 }

@@ -12,7 +12,7 @@ use flota_snapshot::Snapshots;
 use tokio::sync::Mutex;
 
 use crate::bot::{Bot, BotError};
-use crate::outside::{Origin, Outside, Outsides};
+use crate::outside::{Origin, Outsides};
 use crate::self_test::self_test;
 use crate::settings::{ExchangeCheck, UpdaterSettings};
 use crate::slots::Slots;
@@ -60,7 +60,7 @@ impl Host {
                 Ok(()) => Event::PreflightPassed,
                 Err(why) => Event::PreflightFailed { why },
             },
-            Effect::Download { release, attempt } => match self.download(outside, release, *attempt).await {
+            Effect::Download { release, attempt } => match self.download(origin, release, *attempt).await {
                 Ok(()) => Event::Downloaded,
                 Err((why, cause)) => Event::DownloadFailed { why, cause },
             },
@@ -135,11 +135,11 @@ impl Host {
         }
     }
 
-    async fn download(&self, outside: &dyn Outside, release: &ReleaseRef, attempt: u32) -> Result<(), (String, Cause)> {
+    async fn download(&self, origin: Origin, release: &ReleaseRef, attempt: u32) -> Result<(), (String, Cause)> {
         let stalls = self.stalls.load(Ordering::Relaxed);
         tokio::time::sleep(pause_before(attempt.min(stalls.saturating_add(2)))).await;
         let permanent = |why| (why, Cause::Permanent);
-        let parcel = stage::Parcel::of(&self.settings, release);
+        let parcel = stage::Parcel::of(&self.settings, origin, release);
         let begun_with = parcel.received();
         let (slots, begun, digest) = (self.slots.clone(), parcel.clone(), release.digest);
         let look = move || {
@@ -150,7 +150,7 @@ impl Host {
         if is_here {
             return Ok(());
         }
-        let fetched = outside.fetch(release, parcel.partial(), &seeds).await;
+        let fetched = self.outsides.of(origin).fetch(release, parcel.partial(), &seeds).await;
         // Pauses grow while nothing comes, not while a bad link brings some of it each time.
         let stalls = if parcel.received() > begun_with { 0 } else { stalls.saturating_add(1) };
         self.stalls.store(stalls, Ordering::Relaxed);

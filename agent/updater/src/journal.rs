@@ -67,9 +67,9 @@ impl Journal {
             let path = path.to_owned();
             move |source| JournalError::Io { path, source }
         };
-        fs::create_dir_all(folder).map_err(failed(folder))?;
+        durable::make_folder(folder).map_err(failed(folder))?;
         let path = folder.join(LOCK);
-        let lock = File::options().create(true).append(true).open(&path).map_err(failed(&path))?;
+        let lock = durable::lock_file(&path).map_err(failed(&path))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| match errno {
             rustix::io::Errno::WOULDBLOCK => JournalError::Locked { folder: folder.to_owned() },
             errno => JournalError::Io { path, source: errno.into() },

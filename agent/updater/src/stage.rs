@@ -10,6 +10,7 @@ use flota_package::{CannotCheck, CheckReport, CheckRequest, SignatureVerdict, Un
 use rustix::fs::{Mode, OFlags};
 
 use crate::files::{KeyFileError, digest_of, pass, present, read_key};
+use crate::outside::Origin;
 use crate::settings::{Home, UpdaterSettings};
 use crate::slots::{SlotError, Slots};
 
@@ -69,14 +70,15 @@ enum Custody {
 }
 
 impl Parcel {
-    pub(crate) fn of(settings: &UpdaterSettings, release: &ReleaseRef) -> Self {
+    pub(crate) fn of(settings: &UpdaterSettings, origin: Origin, release: &ReleaseRef) -> Self {
         let named = |folder: PathBuf, ending| folder.join(format!("{}.{ending}", release.digest));
-        let custody = match settings.home {
-            Home::Agent => Custody::Ours,
-            Home::Supervisor { .. } => Custody::Theirs,
+        let whole = named(downloads(settings), "package");
+        let (arriving, custody) = match (&settings.home, origin) {
+            (Home::Supervisor { .. }, Origin::Controller) => (settings.downloads(), Custody::Theirs),
+            // A person who may ask for updates could stop this process anyway.
+            (Home::Agent, _) | (_, Origin::Host) => (downloads(settings), Custody::Ours),
         };
-        let (partial, whole) = (named(settings.downloads(), "partial"), named(downloads(settings), "package"));
-        Self { release: release.clone(), partial, whole, custody }
+        Self { release: release.clone(), partial: named(arriving, "partial"), whole, custody }
     }
 
     pub(crate) fn partial(&self) -> &Path {
@@ -162,7 +164,7 @@ pub(crate) fn stage(settings: &UpdaterSettings, slots: &Slots, release: &Release
         slots.remove(release.digest)?;
         return Err(StageError::DamagedCopy(problem));
     }
-    let source = Parcel::of(settings, release).whole;
+    let source = downloads(settings).join(format!("{}.package", release.digest));
     let report = check(&source)?;
     let checked = match (problem(&report), report.checked_package()) {
         (None, Some(checked)) => checked,

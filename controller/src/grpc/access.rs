@@ -67,6 +67,7 @@ pub fn admits(path: &str) -> Option<Admit> {
         ("Attestation", "Challenge" | "Quarantine") => Admit::Operators(GUARDS),
         ("Attestation", "Clear") => Admit::Operators(SECURITY),
         ("Hosts", "Decommission") => Admit::Operators(ADMINS),
+        ("Hosts", "TakeReceipt") => Admit::Operators(UPDATERS),
         ("Enrolments", "List") => Admit::Operators(EVERYONE),
         ("Enrolments", "Approve" | "Deny") => Admit::Operators(POLICY_APPROVERS),
         ("Policies", "List" | "Show" | "Diff" | "Observe" | "Explain") => Admit::Operators(EVERYONE),
@@ -226,7 +227,7 @@ async fn identify(core: &Core, certificate: &PeerCertificate, path: &str) -> Res
 }
 
 /// Whether this is the key that the host enrolled with last: a certificate over one before it ends with it.
-async fn is_its_key(core: &Core, host: &Host, public_key: &[u8]) -> Result<bool, Fault> {
+pub(crate) async fn is_its_key(core: &Core, host: &Host, public_key: &[u8]) -> Result<bool, Fault> {
     let Some((keys, _)) = core.store.host_keys(&host.id).await? else { return Ok(false) };
     if host.key_storage == KeyStorage::File {
         return Ok(keys.tls_public == public_key);

@@ -14,10 +14,12 @@ use futures_util::{FutureExt, Stream};
 use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
+use super::access::principal;
 use super::enrolments::host_action;
 use super::{select, view};
 use crate::core::Core;
 use crate::fault::Fault;
+use crate::receipts::{self, Taken};
 use crate::sessions::Command;
 use crate::standing;
 
@@ -59,6 +61,20 @@ impl Hosts for HostsService {
         let (actor, host, reason) = host_action(&self.0, request).await?;
         standing::decommission(&self.0, &actor, &host, &reason).await?;
         Ok(Response::new(shown(&self.0, &host.id).await?))
+    }
+
+    async fn take_receipt(
+        &self,
+        request: Request<v1::TakeReceiptRequest>,
+    ) -> Result<Response<v1::TakeReceiptResponse>, Status> {
+        let actor = principal(&request)?.actor();
+        let Taken { host, receipt, news } = receipts::take(&self.0, &actor, &request.into_inner().document).await?;
+        Ok(Response::new(v1::TakeReceiptResponse {
+            host: Some(shown(&self.0, &host.id).await?),
+            news,
+            made_at: receipt.made_at.to_string(),
+            export_sha256: receipt.export.map(|digest| digest.to_string()).unwrap_or_default(),
+        }))
     }
 
     async fn ping(&self, request: Request<v1::PingRequest>) -> Result<Response<Replies>, Status> {

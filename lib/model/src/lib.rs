@@ -8,6 +8,7 @@ pub mod digest;
 pub mod host;
 pub mod id;
 pub mod labels;
+pub mod receipt;
 pub mod release;
 pub mod role;
 pub mod rollout;

@@ -3,8 +3,12 @@
 //! The contents go to a temporary file in the same folder, which is flushed to the disk before it gets its name; then
 //! the folder is flushed, because a name is part of the folder. A reader never sees half a file. Of a process that was
 //! killed the temporary file stays, until somebody calls [`remove_leftovers`].
+//!
+//! What root writes in another user's folder is that user's: a command that an administrator runs must not leave files there
+//! that the owner's own programs cannot replace.
 
 mod leftovers;
+mod owner;
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
@@ -16,6 +20,7 @@ use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
 pub use leftovers::{is_temporary, remove_leftovers};
+pub use owner::{lock_file, make_folder};
 
 /// Bytes gathered before each write.
 const BUFFER_LEN: usize = 64 << 10;
@@ -171,7 +176,11 @@ impl Temporary {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let path = folder.join(leftovers::temporary_name(std::process::id(), number));
             match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-                Ok(file) => return Ok((Self { path, is_renamed: false }, file)),
+                Ok(file) => {
+                    let temporary = Self { path, is_renamed: false };
+                    owner::inherit(&file, folder)?;
+                    return Ok((temporary, file));
+                }
                 // Left by a dead process that had our id, or in use by one that has it in another container.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),

@@ -33,7 +33,7 @@ every_message! {
     ProposePolicyRequest PublishRequest PublishResponse PutBlobHeader PutBlobRequest PutBlobResponse Range Release ReleaseWave RenewRequest RenewResponse
     ResolveEscalationRequest RetirePolicyRequest RevokeTokenRequest RevokeTokenResponse Rollout RolloutActionRequest
     RunTaskRequest ShowHealthRequest ShowHealthResponse ShowHostRequest ShowRolloutRequest StagePolicyRequest
-    StatBlobRequest StatBlobResponse Target Task TaskOffer TaskResult TaskStatusRequest TasksResponse Token UpdateReport
+    StatBlobRequest StatBlobResponse TakeReceiptRequest TakeReceiptResponse Target Task TaskOffer TaskResult TaskStatusRequest TasksResponse Token UpdateReport
     Verdict VerifyAuditRequest VerifyAuditResponse Wave Welcome
 }
 

@@ -3,7 +3,7 @@
 //! It saves time and nothing depends on it: an entry that does not fit its log is not used, a file that cannot be read
 //! or written is mentioned and otherwise ignored.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -202,7 +202,7 @@ fn read(path: &Path) -> Result<Vec<Entry>, LedgerError> {
 
 fn write(path: &Path, entries: &[Entry]) -> Result<(), WriteError> {
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|source| WriteError::Create { folder: folder.to_owned(), source })?;
+        durable::make_folder(folder).map_err(|source| WriteError::Create { folder: folder.to_owned(), source })?;
     }
     let logs: Vec<_> = entries.iter().map(Entry::to_json).collect();
     let document = Json::object([("version", Json::from(FORMAT_VERSION)), ("logs", logs.into())]);

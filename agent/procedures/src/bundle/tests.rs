@@ -1,4 +1,5 @@
 use std::fmt::Write as _;
+use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};

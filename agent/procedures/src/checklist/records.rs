@@ -1,7 +1,7 @@
 //! `var/flota/procedures.json`: the last result of each procedure on this host.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -153,9 +153,9 @@ pub fn record(root: &Path, record: Record) -> Result<(), RecordsError> {
     let lock_path = root.join(LOCK_PATH);
     let failed = |source| RecordsError::Lock { path: lock_path.clone(), source };
     if let Some(folder) = lock_path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
+        durable::make_folder(folder).map_err(failed)?;
     }
-    let lock = File::options().create(true).append(true).open(&lock_path).map_err(failed)?;
+    let lock = durable::lock_file(&lock_path).map_err(failed)?;
     // Released when `lock` is closed, also by a crash.
     rustix::io::retry_on_intr(|| flock(&lock, FlockOperation::LockExclusive)).map_err(|errno| failed(errno.into()))?;
     let mut records = load(root)?;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use clap::Args;
 use flota_model::Digest;
-use flota_updater::socket::{Call, Returned};
+use flota_updater::socket::{Call, Client, Returned};
 use tokio::runtime::Runtime;
 
+use super::UNEXPECTED;
 use super::follow::{EXIT_REFUSED, answer, connect, follow, uncalled};
-use super::{UNEXPECTED, ask};
 use crate::commands::output::{Answer, Failure, or_exit};
 use crate::commands::{Config, environment};
 use crate::outside::BundleSide;
@@ -33,9 +33,20 @@ pub(in crate::commands) struct Rollback {
 impl Cancel {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         let settings = Settings::load(&self.config.config).map_err(or_exit(EXIT_BAD_SETTINGS))?;
-        ask(&settings, Call::Cancel).map_err(|why| Failure::because(why, EXIT_REFUSED))?;
-        Ok(Answer::text("called off: the release that ran runs on.\n".to_owned(), 0))
+        let runtime = Runtime::new().map_err(or_exit(EXIT_REFUSED))?;
+        runtime.block_on(cancel(&settings))
     }
+}
+
+/// A bot that was asked to come to rest trades again before this returns.
+async fn cancel(settings: &Settings) -> Result<Answer, Failure> {
+    let client = Client::connect(&settings.updater.socket, None).await.map_err(or_exit(EXIT_REFUSED))?;
+    let Returned::Accepted { generation } = client.call(Call::Cancel).await.map_err(uncalled)? else {
+        return Err(Failure::because(UNEXPECTED, EXIT_REFUSED));
+    };
+    let report = follow(&client, generation).await?;
+    let runs = if report.version.is_empty() { "what ran" } else { &report.version };
+    Ok(Answer::text(format!("called off: {runs} runs on.\n"), 0))
 }
 
 impl Rollback {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use flota_engine::State;
 use flota_model::release::ReleaseRef;
 use flota_model::update::Goal;
 use flota_model::{Generation, RolloutId};
@@ -11,8 +12,8 @@ use flota_release::Bundle;
 use flota_updater::socket::{Call, Client, Returned};
 use tokio::runtime::Runtime;
 
-use super::UNEXPECTED;
 use super::follow::{EXIT_REFUSED, answer, connect, follow, uncalled};
+use super::{UNEXPECTED, receipt};
 use crate::commands::output::{Answer, Failure, or_exit};
 use crate::commands::{Config, environment};
 use crate::outside::BundleSide;
@@ -31,6 +32,9 @@ pub(in crate::commands) struct Apply {
     /// Copy the security export there as well, to be carried to the archive
     #[arg(long, value_name = "DIR")]
     exports: Option<PathBuf>,
+    /// Write a receipt of the update there, for a controller that this host does not reach
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
 }
 
 impl Apply {
@@ -45,7 +49,7 @@ impl Apply {
 
     async fn apply(self, settings: Arc<Settings>, bundle: Bundle, release: ReleaseRef) -> Result<Answer, Failure> {
         let environment = Environment::new(environment::variable);
-        let outside = BundleSide::new(Arc::clone(&settings), environment, Some(bundle), self.exports);
+        let outside = BundleSide::new(Arc::clone(&settings), environment, Some(bundle), self.exports.clone());
         let outside = Arc::new(outside);
         let client = connect(&settings, Arc::clone(&outside) as Arc<_>).await?;
         let generation = match under_way(&client, &release).await? {
@@ -56,22 +60,33 @@ impl Apply {
             },
         };
         let report = follow(&client, generation).await?;
-        let answer = answer(&report, &release.version);
-        Ok(match outside.export_made().await {
-            Some(ExportFile { path, digest, .. }) => {
-                answer.and(&format!("security export before it: {} (sha256 {digest})\n", path.display()))
-            }
-            None => answer,
-        })
+        let mut answer = answer(&report, &release.version);
+        let export = outside.export_made().await;
+        if let Some(ExportFile { path, digest, .. }) = &export {
+            answer = answer.and(&format!("security export before it: {} (sha256 {digest})\n", path.display()));
+        }
+        if let Some(file) = &self.receipt {
+            let state = asked_state(&client).await?.ok_or_else(|| Failure::because(UNEXPECTED, EXIT_REFUSED))?;
+            receipt::write(&settings, &state, export.map(|export| export.digest), file).await?;
+            answer = answer.and(&receipt::written(file));
+        }
+        Ok(answer)
+    }
+}
+
+async fn asked_state(client: &Client) -> Result<Option<State>, Failure> {
+    match client.call(Call::State).await.map_err(uncalled)? {
+        Returned::State { state } => Ok(state.map(|state| *state)),
+        _ => Err(Failure::because(UNEXPECTED, EXIT_REFUSED)),
     }
 }
 
 /// The same update, asked for before this command was interrupted.
 async fn under_way(client: &Client, release: &ReleaseRef) -> Result<Option<Generation>, Failure> {
-    let Returned::State { state } = client.call(Call::State).await.map_err(uncalled)? else {
-        return Err(Failure::because(UNEXPECTED, EXIT_REFUSED));
+    let Some(state) = asked_state(client).await?.filter(|state| !state.phase().is_rest() && state.waiting().is_none())
+    else {
+        return Ok(None);
     };
-    let Some(state) = state.filter(|state| !state.phase().is_rest()) else { return Ok(None) };
     let mine = state.accepted().filter(|desired| desired.rollout == RolloutId::ON_THE_HOST);
     Ok(mine.and_then(|desired| match &desired.goal {
         Goal::Install { release: wanted, .. } if wanted == release => Some(desired.generation),

@@ -40,6 +40,9 @@ pub(super) async fn follow(client: &Client, generation: Generation) -> Result<Up
     let (mut reports, mut last) = (client.reports(), String::new());
     loop {
         let report = reports.borrow_and_update().clone();
+        if report.as_ref().is_some_and(|report| report.generation > Some(generation)) {
+            return Err(Failure::because("something newer was asked of this host: see update status", EXIT_REFUSED));
+        }
         if let Some(report) = report.filter(|report| report.generation == Some(generation)) {
             let line = format!("{:<13} {}", report.phase.as_str(), report.detail);
             if line != last {

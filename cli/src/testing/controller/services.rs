@@ -75,6 +75,13 @@ impl v1::hosts_server::Hosts for Service {
         Ok(Response::new(v1::Host { trust, ..host(&request.into_inner().host)? }))
     }
 
+    async fn take_receipt(&self, request: Request<v1::TakeReceiptRequest>) -> Answer<v1::TakeReceiptResponse> {
+        self.decide("Hosts.TakeReceipt", &request)?;
+        let host = Some(host("fra-bot-01")?);
+        let made_at = "2026-09-14T12:00:00Z".into();
+        Ok(Response::new(v1::TakeReceiptResponse { host, news: true, made_at, export_sha256: "ab".repeat(32) }))
+    }
+
     async fn ping(&self, request: Request<v1::PingRequest>) -> Answer<Self::PingStream> {
         let name = request.into_inner().selector;
         let reply =

@@ -4,6 +4,8 @@ use std::os::unix::fs::FileExt as _;
 
 use tempfile::TempDir;
 
+use std::fs;
+
 use super::*;
 
 const LINE: &[u8] = b"2026-11-23T10:00:00Z order filled\r\n";
