@@ -21,9 +21,9 @@ use std::time::Duration;
 use flota_daemon::error_chain::chain;
 use flota_daemon::lifecycle::Lifecycle;
 use flota_model::Timestamp;
-use flota_updater::settings::{Home, UpdaterSettings};
-use flota_updater::socket::{BindError, Server, Sides, attach};
-use flota_updater::{Outside, Outsides, SpawnError, Updater, UpdaterHandle};
+use flota_updater::settings::{Component, Home, UpdaterSettings};
+use flota_updater::socket::{BindError, Server, Sides, Updated, attach};
+use flota_updater::{Outside, Outsides, SpawnError, Updater, UpdaterHandle, boot};
 use tokio::time::Instant;
 
 use crate::enrol::{self, EnrolError};
@@ -99,12 +99,16 @@ async fn updater(
     lifecycle: &Lifecycle,
 ) -> Result<UpdaterHandle, RunError> {
     if let Home::Supervisor { .. } = settings.home {
-        return Ok(attach(&settings.socket, side, lifecycle).await);
+        let updater = attach(&settings.socket, side, lifecycle).await;
+        // A release of this program that came so far runs.
+        boot::settled(&settings.agent_dir);
+        return Ok(updater);
     }
     let sides = Sides::new();
     let outsides = Outsides { controller: side, host: sides.host() };
     let updater = Updater::spawn(Arc::clone(settings), outsides, lifecycle)?;
-    let server = Server::bind(Arc::clone(settings), updater.clone(), sides)?;
+    let updated = Updated::from([(Component::Bot, (Arc::clone(settings), updater.clone()))]);
+    let server = Server::bind(Arc::clone(settings), updated, sides)?;
     let stopping = lifecycle.stopping();
     lifecycle.spawn_vital("updater's socket", async move {
         tokio::select! {

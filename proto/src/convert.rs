@@ -51,15 +51,12 @@ impl TryFrom<v1::DesiredState> for DesiredState {
             let intent = if is_rollback { Direction::Back } else { Direction::Forward };
             Goal::Install { release: ReleaseRef { digest, version, size: size_bytes }, intent }
         };
+        let generation = Generation::new(generation).ok_or_else(|| wrong("generation", &"must be at least 1"))?;
         let rollout: RolloutId = rollout.parse().map_err(|error| wrong("rollout", &error))?;
         if rollout == RolloutId::ON_THE_HOST {
             return Err(wrong("rollout", &"is none: only a person on the host asks without one"));
         }
-        Ok(Self {
-            generation: Generation::new(generation).ok_or_else(|| wrong("generation", &"must be at least 1"))?,
-            goal,
-            rollout,
-        })
+        Ok(Self { generation, goal, rollout })
     }
 }
 
@@ -131,5 +128,7 @@ mod tests {
     fn a_wrong_field_is_named() {
         let error = DesiredState::try_from(v1::DesiredState::default()).unwrap_err();
         assert_eq!(error.to_string(), "DesiredState.generation: must be at least 1");
+        let nobodys = v1::DesiredState { generation: 1, rollout: "R-0".into(), ..v1::DesiredState::default() };
+        assert!(DesiredState::try_from(nobodys).unwrap_err().to_string().contains("only a person on the host"));
     }
 }

@@ -210,6 +210,14 @@ impl BotHost {
         Ok(())
     }
 
+    /// Runs a supervisor that has a reason not to run, and returns what it says.
+    pub fn supervisor_refusal(&self) -> anyhow::Result<String> {
+        let mut command = Command::new(self.bins.path("flota-supervisor"));
+        let output = command.arg("--config").arg(&self.config).output()?;
+        ensure!(!output.status.success(), "the supervisor ran, and ended in order");
+        Ok(String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    }
+
     /// SIGKILL for the supervisor; the bot goes on.
     pub fn kill_supervisor(&mut self) -> anyhow::Result<()> {
         self.supervisor.as_mut().map_or(Ok(()), Process::kill)

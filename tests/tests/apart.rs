@@ -3,6 +3,8 @@
 
 #[path = "apart/by_hand.rs"]
 mod by_hand;
+#[path = "apart/programs.rs"]
+mod programs;
 #[path = "apart/rollouts.rs"]
 mod rollouts;
 #[path = "apart/stolen.rs"]

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flota_seal::json::Json;
+use flota_updater::boot;
+use flota_updater::settings::Component;
 use tokio::runtime::Runtime;
 
 use super::Config;
@@ -40,6 +42,9 @@ pub(super) struct Enroll {
 impl Run {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         let settings = load(&self.config)?;
+        if let Some(own) = settings.updater.of(Component::Agent) {
+            boot::hand_over(Component::Agent, &own.root, &settings.state_dir);
+        }
         // The daemon waits for the network and a handful of processes: two threads are plenty, and small.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         let environment = Environment::new(environment::variable);

@@ -9,7 +9,7 @@ use flota_seal::json::Json;
 use super::Config;
 use super::lang::{Lang, Term};
 use super::output::{Answer, Failure, or_exit};
-use super::update::state;
+use super::update::{Known, state};
 use crate::settings::{EXIT_BAD_SETTINGS, Settings, TpmSettings};
 
 /// The journal cannot be read.
@@ -24,7 +24,10 @@ pub(super) struct Show {
 impl Show {
     /// One screen for people.
     pub(super) fn text(self, lang: Lang) -> Result<Answer, Failure> {
-        let (settings, state) = self.read()?;
+        let settings = Settings::load(&self.config.config).map_err(or_exit(EXIT_BAD_SETTINGS))?;
+        let known = Known::of_the_bot(settings);
+        let state = state(&known).map_err(|why| Failure::because(why, EXIT_UNREADABLE))?;
+        let settings = known.settings;
         let mut text = String::new();
         let mut line = |name: Term, value: &str| {
             // Writing to a String cannot fail.
@@ -58,18 +61,12 @@ impl Show {
         }
         Ok(Answer::text(text, 0))
     }
+}
 
-    /// The same for programs.
-    pub(super) fn json(self) -> Result<Answer, Failure> {
-        let (_, state) = self.read()?;
-        Ok(Answer::json(&state.as_ref().map_or(Json::Null, document), 0))
-    }
-
-    fn read(self) -> Result<(Settings, Option<State>), Failure> {
-        let settings = Settings::load(&self.config.config).map_err(or_exit(EXIT_BAD_SETTINGS))?;
-        let state = state(&settings).map_err(|why| Failure::because(why, EXIT_UNREADABLE))?;
-        Ok((settings, state))
-    }
+/// The same for programs.
+pub(super) fn json(known: &Known) -> Result<Answer, Failure> {
+    let state = state(known).map_err(|why| Failure::because(why, EXIT_UNREADABLE))?;
+    Ok(Answer::json(&state.as_ref().map_or(Json::Null, document), 0))
 }
 
 fn document(state: &State) -> Json {

@@ -7,18 +7,21 @@ mod history;
 mod receipt;
 
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand, ValueEnum};
 use flota_daemon::error_chain::chain;
 use flota_engine::State;
 use flota_model::RolloutId;
+use flota_updater::settings::Component;
 use flota_updater::socket::{Call, Client, Returned};
 use flota_updater::{Journal, JournalError};
 use tokio::runtime::Runtime;
 
-use super::output::{Answer, Failure};
-use super::status;
-use crate::settings::Settings;
+use super::output::{Answer, Failure, or_exit};
+use super::{Config, status};
+use crate::settings::{EXIT_BAD_SETTINGS, Settings};
 
 /// An answer of the updater to another question; a fault of the program.
 const UNEXPECTED: &str = "the updater answered another question";
@@ -38,9 +41,68 @@ pub(super) enum UpdateCommand {
     /// Write what became of the newest update, signed with this host's key, for a controller that it does not reach
     Receipt(receipt::Receipt),
     /// Print the state of the update as JSON
-    Status(status::Show),
+    Status(Status),
     /// Print how the updates of this host ended
     History(history::History),
+}
+
+/// What is updated, and where.
+#[derive(Args)]
+pub(super) struct Target {
+    #[command(flatten)]
+    config: Config,
+    /// What is updated: the bot, or one of Flota's own programs
+    #[arg(long, value_enum, default_value_t = Of::Bot)]
+    of: Of,
+}
+
+/// What is updated.
+#[derive(Clone, Copy, ValueEnum)]
+enum Of {
+    /// The bot.
+    Bot,
+    /// This program, as it runs as a service.
+    Agent,
+    /// The supervisor.
+    Supervisor,
+}
+
+#[derive(Args)]
+pub(super) struct Status {
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Settings, and what of it all is updated.
+pub(super) struct Known {
+    pub(super) settings: Arc<Settings>,
+    component: Component,
+    /// Where the updater of that keeps its state.
+    state_dir: PathBuf,
+}
+
+impl Known {
+    pub(super) fn of_the_bot(settings: Settings) -> Self {
+        let state_dir = settings.updater.state_dir.clone();
+        Self { settings: Arc::new(settings), component: Component::Bot, state_dir }
+    }
+}
+
+impl Target {
+    fn load(&self) -> Result<Known, Failure> {
+        let settings = Settings::load(&self.config.config).map_err(or_exit(EXIT_BAD_SETTINGS))?;
+        let component = match self.of {
+            Of::Bot => Component::Bot,
+            Of::Agent => Component::Agent,
+            Of::Supervisor => Component::Supervisor,
+        };
+        let Some(updated) = settings.updater.of(component) else {
+            let why =
+                format!("the {} is not updated by Flota here: set up [programs] in the settings", component.name());
+            return Err(Failure::because(why, EXIT_BAD_SETTINGS));
+        };
+        Ok(Known { settings: Arc::new(settings), component, state_dir: updated.state_dir })
+    }
 }
 
 pub(super) fn run(command: UpdateCommand) -> Result<Answer, Failure> {
@@ -49,16 +111,16 @@ pub(super) fn run(command: UpdateCommand) -> Result<Answer, Failure> {
         UpdateCommand::Cancel(command) => command.run(),
         UpdateCommand::Rollback(command) => command.run(),
         UpdateCommand::Receipt(command) => command.run(),
-        UpdateCommand::Status(command) => command.json(),
+        UpdateCommand::Status(Status { target }) => status::json(&target.load()?),
         UpdateCommand::History(command) => command.run(),
     }
 }
 
 /// Where the update stands; asked of the updater where that is another user's.
-pub(super) fn state(settings: &Settings) -> Result<Option<State>, String> {
-    match Journal::peek(&settings.updater.state_dir) {
+pub(super) fn state(known: &Known) -> Result<Option<State>, String> {
+    match Journal::peek(&known.state_dir) {
         Ok(state) => Ok(state),
-        Err(JournalError::Io { source, .. }) if is_barred(&source) => match ask(settings, Call::State)? {
+        Err(JournalError::Io { source, .. }) if is_barred(&source) => match ask(known, Call::State)? {
             Returned::State { state } => Ok(state.map(|state| *state)),
             _ => Err(UNEXPECTED.to_owned()),
         },
@@ -71,10 +133,12 @@ fn is_barred(error: &io::Error) -> bool {
 }
 
 /// Asks the updater that runs here.
-fn ask(settings: &Settings, call: Call) -> Result<Returned, String> {
+fn ask(known: &Known, call: Call) -> Result<Returned, String> {
     let runtime = Runtime::new().map_err(|error| chain(&error))?;
     runtime.block_on(async {
-        let client = Client::connect(&settings.updater.socket, None).await.map_err(|error| chain(&error))?;
+        let client = Client::connect(&known.settings.updater.socket, known.component, None)
+            .await
+            .map_err(|error| chain(&error))?;
         client.call(call).await.map_err(|error| chain(&error))
     })
 }

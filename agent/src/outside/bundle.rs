@@ -62,8 +62,8 @@ impl Outside for BundleSide {
         Box::pin(async move {
             let failed = |error| OutsideError::transient(format!("copying to {}", into.display()), error);
             let from = self.bundle.as_ref().and_then(|bundle| {
-                let entry = bundle.choose(Some(&release.version)).ok()?;
-                (entry.digest == release.digest).then(|| bundle.package(entry))
+                let entry = bundle.choose(Some(&release.version), |entry| entry.digest == release.digest).ok()?;
+                Some(bundle.package(entry))
             });
             let Some(from) = from else {
                 let what = format!("there is no package of {} here", release.version);

@@ -30,7 +30,7 @@ fn the_smallest_file_takes_the_manuals_paths_below_the_root() {
     assert_eq!(settings.export.audit_path, Path::new("/opt/bot/logs/security_admin.log"));
     assert_eq!(settings.export.key_file, Path::new("/opt/bot/secrets/audit.key"));
     assert_eq!(settings.controller.ca_file, Path::new("/etc/flota/ca.pem"));
-    assert_eq!(settings.updater.bot.start.arguments, ["start", "bot"]);
+    assert_eq!(settings.updater.bot.as_ref().unwrap().start.arguments, ["start", "bot"]);
     let TpmSettings::Required(tpm) = settings.tpm else { panic!("a TPM is required unless told otherwise") };
     assert!(tpm.tcti.is_none() && tpm.keys == KeyChoice::default() && settings.health.is_none());
     assert_eq!(tpm.boot_log, Path::new("/sys/kernel/security/tpm0/binary_bios_measurements"));

@@ -13,9 +13,11 @@ use std::sync::Arc;
 use clap::Parser;
 use flota_daemon::error_chain::chain;
 use flota_daemon::lifecycle::Lifecycle;
-use flota_updater::settings::{Home, SettingsError, UpdaterSettings};
-use flota_updater::socket::{BindError, Server, Sides};
-use flota_updater::{SpawnError, Updater};
+use flota_model::update::UpdateReport;
+use flota_updater::settings::{Component, Home, SettingsError, UpdaterSettings};
+use flota_updater::socket::{BindError, Server, Sides, Updated};
+use flota_updater::{SpawnError, Updater, boot};
+use tokio::sync::watch::Receiver;
 
 /// Settings that cannot be used (`EX_USAGE` of sysexits.h), as flota-agent says it.
 const EXIT_BAD_SETTINGS: u8 = 64;
@@ -78,10 +80,23 @@ fn run(config: &Path) -> Result<(), RunError> {
     let Home::Supervisor { agent_user } = &settings.home else {
         return Err(RunError::NotMeant(config.display().to_string()));
     };
+    if let Some(own) = settings.of(Component::Supervisor) {
+        boot::hand_over(Component::Supervisor, &own.root, &own.state_dir);
+    }
     tracing::info!(root = %settings.root.display(), agent_user, "the supervisor runs");
     // One update at a time, and a handful of processes: one thread is plenty, and small.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(RunError::Start)?;
     runtime.block_on(serve(Arc::new(settings)))
+}
+
+/// A release of this program that came to rest runs, so its next starts are counted from nothing.
+async fn settle(mut reports: Receiver<UpdateReport>, state_dir: PathBuf) {
+    while reports.wait_for(|report| report.phase.is_terminal()).await.is_ok() {
+        boot::settled(&state_dir);
+        if reports.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Whoever writes the settings runs commands as the supervisor.
@@ -94,8 +109,16 @@ fn guard(config: &Path) -> Result<(), RunError> {
 
 async fn serve(settings: Arc<UpdaterSettings>) -> Result<(), RunError> {
     let (lifecycle, sides) = (Lifecycle::new(), Sides::new());
-    let updater = Updater::spawn(Arc::clone(&settings), sides.outsides(), &lifecycle)?;
-    let server = Server::bind(settings, updater, sides)?;
+    let mut updated = Updated::new();
+    for component in Component::ALL {
+        let Some(settings) = settings.of(component).map(Arc::new) else { continue };
+        let updater = Updater::spawn(Arc::clone(&settings), sides.outsides(), &lifecycle)?;
+        if component == Component::Supervisor {
+            drop(tokio::spawn(settle(updater.reports(), settings.state_dir.clone())));
+        }
+        updated.insert(component, (settings, updater));
+    }
+    let server = Server::bind(settings, updated, sides)?;
     let stopping = lifecycle.stopping();
     lifecycle.spawn_vital("socket", async move {
         tokio::select! {

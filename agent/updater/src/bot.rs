@@ -49,6 +49,9 @@ pub enum BotError {
         /// What it printed.
         output: PathBuf,
     },
+    /// This very program is not the one that should run.
+    #[error("the program that runs is not the one that should: {0}")]
+    NotCurrent(String),
     /// It did not end in time, and was killed with all that it started.
     #[error("the bot's {verb} command took more than {} s", after.as_secs())]
     Timeout {
@@ -65,7 +68,7 @@ impl BotError {
         match self {
             Self::Failed { status, .. } => status.code() == Some(NOT_NOW),
             Self::Timeout { .. } => true,
-            Self::Spawn { .. } => false,
+            Self::Spawn { .. } | Self::NotCurrent(_) => false,
         }
     }
 }

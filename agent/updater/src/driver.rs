@@ -10,6 +10,7 @@ use flota_daemon::lifecycle::Lifecycle;
 use flota_engine::{Effect, Event, Rejected, State, report, step};
 use flota_model::update::{DesiredState, UpdateReport};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::effects::Host;
 use crate::history;
@@ -83,8 +84,8 @@ impl Updater {
         outsides: Outsides,
         lifecycle: &Lifecycle,
     ) -> Result<UpdaterHandle, SpawnError> {
-        let (updater, handle) = Self::open(settings, outsides)?;
         let stopping = lifecycle.stopping();
+        let (updater, handle) = Self::open(settings, outsides, stopping.clone())?;
         lifecycle.spawn_vital("updater", async move {
             // Dropped wherever it is: the journal knows how to go on.
             tokio::select! {
@@ -98,6 +99,7 @@ impl Updater {
     pub(crate) fn open(
         settings: Arc<UpdaterSettings>,
         outsides: Outsides,
+        stopping: CancellationToken,
     ) -> Result<(Self, UpdaterHandle), SpawnError> {
         let (journal, state) = Journal::open(&settings.state_dir)?;
         let slots = Slots::open(&settings.root)?;
@@ -108,7 +110,7 @@ impl Updater {
         };
         let (wants_in, wants) = mpsc::channel(WAITING_GOALS);
         let (reports, watched) = watch::channel(report(&state));
-        let host = Arc::new(Host::new(settings, outsides, slots));
+        let host = Arc::new(Host::new(settings, outsides, slots, stopping));
         let updater = Self { state, journal: Arc::new(journal), host, wants, reports, work: None };
         Ok((updater, UpdaterHandle { wants: wants_in, reports: watched }))
     }

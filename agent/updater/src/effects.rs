@@ -10,10 +10,12 @@ use flota_model::release::ReleaseRef;
 use flota_model::{Digest, Generation};
 use flota_snapshot::Snapshots;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
-use crate::bot::{Bot, BotError};
+use crate::bot::BotError;
 use crate::outside::{Origin, Outsides};
 use crate::self_test::self_test;
+use crate::service::Service;
 use crate::settings::{ExchangeCheck, UpdaterSettings};
 use crate::slots::Slots;
 use crate::{preflight, stage, verify};
@@ -29,7 +31,7 @@ pub(crate) struct Host {
     pub(crate) settings: Arc<UpdaterSettings>,
     pub(crate) outsides: Outsides,
     pub(crate) slots: Slots,
-    pub(crate) bot: Bot,
+    pub(crate) bot: Service,
     snapshots: Snapshots,
     /// Attempts to fetch a package, one after the other, that brought nothing.
     stalls: AtomicU32,
@@ -38,8 +40,14 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(settings: Arc<UpdaterSettings>, outsides: Outsides, slots: Slots) -> Self {
-        let bot = Bot::new(&settings.bot, &settings.root, &settings.state_dir);
+    /// Whatever is updated is driven by the settings' commands; this very program by `stopping`, which ends it.
+    pub(crate) fn new(
+        settings: Arc<UpdaterSettings>,
+        outsides: Outsides,
+        slots: Slots,
+        stopping: CancellationToken,
+    ) -> Self {
+        let bot = Service::of(&settings, stopping);
         let snapshots = Snapshots::new(&settings.state_dir.join(SNAPSHOTS), &settings.root);
         let disk = Arc::new(Mutex::new(()));
         Self { settings, outsides, slots, bot, snapshots, stalls: AtomicU32::new(0), disk }
@@ -204,10 +212,7 @@ impl Host {
             moved.map_err(|error| chain(&error))
         });
         moved.await?;
-        match to {
-            Some(_) => self.bot.start().await.map_err(failed),
-            None => Ok(()),
-        }
+        if to.is_some() || self.bot.runs_without_a_release() { self.bot.start().await.map_err(failed) } else { Ok(()) }
     }
 
     /// Runs what blocks, after whatever still runs from before.

@@ -10,6 +10,7 @@
 //! Start at [`Updater::spawn`]; ADR-0015 has the reasons for the two processes.
 
 pub mod adopt;
+pub mod boot;
 mod bot;
 mod driver;
 mod effects;
@@ -20,6 +21,7 @@ mod offline;
 mod outside;
 mod preflight;
 mod self_test;
+mod service;
 pub mod settings;
 mod slots;
 pub mod socket;

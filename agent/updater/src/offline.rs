@@ -8,6 +8,7 @@ use flota_engine::{Effect, Event, Phase, State};
 use flota_model::release::ReleaseRef;
 use flota_model::{Digest, RolloutId};
 use flota_release::{Memory, MetadataSource};
+use tokio_util::sync::CancellationToken;
 
 use crate::driver::SpawnError;
 use crate::effects::Host;
@@ -31,7 +32,7 @@ impl Offline {
         let slots = Slots::open(&settings.root)?;
         let outside: Arc<dyn Outside> = Arc::new(OneFile(package));
         let outsides = Outsides { controller: Arc::clone(&outside), host: outside };
-        Ok(Self { host: Host::new(settings, outsides, slots), _journal: journal })
+        Ok(Self { host: Host::new(settings, outsides, slots, CancellationToken::new()), _journal: journal })
     }
 
     /// Stops the bot; fine if none runs.

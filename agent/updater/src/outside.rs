@@ -42,6 +42,11 @@ impl Origin {
 ///
 /// Every future may be dropped at any await, and is then begun again later: keep what was fetched so far.
 pub trait Outside: Send + Sync {
+    /// Whether somebody is there at the moment.
+    fn is_there(&self) -> bool {
+        true
+    }
+
     /// Who this host is in its fleet, for the waves of releases; `None` outside of one.
     fn host_id(&self) -> Option<String>;
 

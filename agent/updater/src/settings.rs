@@ -13,6 +13,7 @@ use std::time::Duration;
 
 pub use read::{Base, read, table};
 pub use reader::{BadSetting, Parse, Problems, Reader, Section};
+use serde::{Deserialize, Serialize};
 
 /// Longest settings file, in bytes. A real one has two thousand; one beyond this is a wrong path.
 pub const MAX_SETTINGS_BYTES: u64 = 1 << 20;
@@ -32,12 +33,60 @@ pub struct UpdaterSettings {
     pub socket: PathBuf,
     /// Which process the updater is part of.
     pub home: Home,
-    /// How to drive the bot.
-    pub bot: BotSettings,
+    /// How to drive the bot, or whatever is updated; none: it is the program that the updater is part of.
+    pub bot: Option<BotSettings>,
     /// How packages are checked.
     pub package: PackageSettings,
     /// The pace of an update.
     pub update: UpdateSettings,
+    /// How Flota's own programs are updated; none: they are not.
+    pub programs: Option<ProgramsSettings>,
+}
+
+/// `[programs]`: Flota's own programs on this host, as releases.
+#[derive(Debug, Clone)]
+pub struct ProgramsSettings {
+    /// `agent/` and `supervisor/`, each with `releases/` and `current`.
+    pub root: PathBuf,
+    /// How their packages are checked.
+    pub package: PackageSettings,
+    /// How to drive the agent.
+    pub agent: BotSettings,
+}
+
+/// What is updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Component {
+    /// The bot.
+    Bot,
+    /// `flota-agent`.
+    Agent,
+    /// `flota-supervisor`.
+    Supervisor,
+}
+
+impl Component {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Bot, Self::Agent, Self::Supervisor];
+
+    /// Its name, as of a folder.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bot => "bot",
+            Self::Agent => "agent",
+            Self::Supervisor => "supervisor",
+        }
+    }
+
+    /// The id that its packages have in their manifests; none: any but those of the others.
+    pub const fn package_id(self) -> Option<&'static str> {
+        match self {
+            Self::Bot => None,
+            Self::Agent => Some("flota-agent"),
+            Self::Supervisor => Some("flota-supervisor"),
+        }
+    }
 }
 
 /// Which process the updater is part of.
@@ -93,6 +142,8 @@ pub struct PackageSettings {
     pub key_file: PathBuf,
     /// File with the first root of the release metadata (TUF), which all trust in releases starts from.
     pub release_root: PathBuf,
+    /// What is in them.
+    pub component: Component,
 }
 
 /// `[update]`: how a new release is tried.
@@ -166,6 +217,29 @@ impl UpdaterSettings {
         }
         reader.close(top);
         reader.finish(settings)
+    }
+
+    /// The settings of one thing that is updated; none if it is not, here.
+    pub fn of(&self, component: Component) -> Option<Self> {
+        if component == Component::Bot {
+            return Some(self.clone());
+        }
+        let programs = self.programs.as_ref()?;
+        let update = UpdateSettings {
+            exchange_check: ExchangeCheck::Skipped,
+            sick_start: SickStart::Allowed,
+            snapshot: Vec::new(),
+            self_test: None,
+            ..self.update.clone()
+        };
+        Some(Self {
+            root: programs.root.join(component.name()),
+            state_dir: self.state_dir.join(component.name()),
+            package: PackageSettings { component, ..programs.package.clone() },
+            bot: (component == Component::Agent).then(|| programs.agent.clone()),
+            update,
+            ..self.clone()
+        })
     }
 
     /// Where packages arrive: the agent brings them.

@@ -14,7 +14,7 @@ use flota_package::DEFAULT_MANIFEST;
 use serde::Deserialize;
 
 const RELEASES: &str = "releases";
-const CURRENT: &str = "current";
+pub(crate) const CURRENT: &str = "current";
 const TEMPORARY: &str = ".tmp-";
 
 /// The releases of one installation.

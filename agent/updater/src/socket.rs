@@ -19,5 +19,5 @@ pub use attach::attach;
 pub use client::{CallError, Client, ConnectError, Service};
 pub use message::{Call, Returned};
 pub use rights::{Rights, RightsError};
-pub use server::{BindError, Server};
+pub use server::{BindError, Server, Updated};
 pub use side::Sides;

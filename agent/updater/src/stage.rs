@@ -11,7 +11,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::files::{KeyFileError, digest_of, pass, present, read_key};
 use crate::outside::Origin;
-use crate::settings::{Home, UpdaterSettings};
+use crate::settings::{Component, Home, UpdaterSettings};
 use crate::slots::{SlotError, Slots};
 
 /// Errors of a package that are told; the rest is in the output of the check.
@@ -30,6 +30,8 @@ pub(crate) enum StageError {
     DamagedCopy(String),
     #[error("the package is of version {found}, the rollout of {wanted}")]
     OtherVersion { found: String, wanted: String },
+    #[error("the package holds {id}, which is no {wanted}")]
+    OtherProgram { id: String, wanted: &'static str },
     #[error("unpacking the package")]
     Unpack(#[from] UnpackError),
     #[error("placing the release")]
@@ -170,6 +172,11 @@ pub(crate) fn stage(settings: &UpdaterSettings, slots: &Slots, release: &Release
         (None, Some(checked)) => checked,
         (problem, _) => return Err(StageError::Bad(problem.unwrap_or_default())),
     };
+    let (id, component) = (checked.manifest().id().unwrap_or_default(), settings.package.component);
+    if !holds(component, id) {
+        let id = id.chars().take(80).collect();
+        return Err(StageError::OtherProgram { id, wanted: component.name() });
+    }
     let found = checked.manifest().version();
     if found != release.version {
         let found = found.chars().take(80).collect();
@@ -177,6 +184,14 @@ pub(crate) fn stage(settings: &UpdaterSettings, slots: &Slots, release: &Release
     }
     flota_package::unpack(&source, &checked, &slots.begin(release.digest)?)?;
     Ok(slots.finish(release.digest)?)
+}
+
+/// Whether a package with this id holds that: Flota's own programs are told apart from bots, whoever signs both.
+fn holds(component: Component, id: &str) -> bool {
+    match component.package_id() {
+        Some(wanted) => id == wanted,
+        None => !Component::ALL.iter().any(|other| other.package_id() == Some(id)),
+    }
 }
 
 /// What keeps a package from being installed: its errors, or a signature that nobody checked.

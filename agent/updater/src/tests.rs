@@ -23,6 +23,7 @@ use flota_model::{Digest, Generation, RolloutId};
 use flota_package::PackageBuilder;
 use flota_release::{Addition, Desk, Founding, Lifetimes, MetadataSource, Party, Role, SigningKey};
 use flota_seal::secret::Secret;
+use tokio_util::sync::CancellationToken;
 
 use folder_side::FolderSide;
 
@@ -134,7 +135,7 @@ impl Ground {
     /// Opens the updater without running it, once the one before has let go of the journal.
     async fn open(&self) -> (Updater, UpdaterHandle) {
         loop {
-            match Updater::open(Arc::new(self.settings.clone()), both(self.outside())) {
+            match Updater::open(Arc::new(self.settings.clone()), both(self.outside()), CancellationToken::new()) {
                 Err(SpawnError::Journal(JournalError::Locked { .. })) => tokio::task::yield_now().await,
                 opened => return opened.unwrap_or_else(|error| panic!("{error}")),
             }

@@ -4,7 +4,7 @@ use flota_daemon::error_chain::chain;
 
 use crate::effects::Host;
 use crate::outside::Outside;
-use crate::settings::ExchangeCheck;
+use crate::settings::{Component, ExchangeCheck};
 
 impl Host {
     /// Asks until the bot was healthy so many times in a row, and the exchange answers; not longer than probation.
@@ -17,15 +17,24 @@ impl Host {
         }
     }
 
+    /// Whether what is updated is well. An agent that runs and does not come to its supervisor is none.
+    async fn healthy(&self) -> Result<(), String> {
+        self.bot.health().await.map_err(|error| chain(&error))?;
+        if self.settings.package.component == Component::Agent && !self.outsides.controller.is_there() {
+            return Err("the agent does not connect to the supervisor".to_owned());
+        }
+        Ok(())
+    }
+
     async fn watch_without_end(&self, outside: &dyn Outside, check: ExchangeCheck, last: &mut String) {
         let update = &self.settings.update;
         let mut in_a_row = 0;
         loop {
-            match self.bot.health().await {
+            match self.healthy().await {
                 Ok(()) => in_a_row += 1,
-                Err(error) => {
+                Err(why) => {
                     in_a_row = 0;
-                    *last = chain(&error);
+                    *last = why;
                 }
             }
             if in_a_row >= update.health_polls.get() {

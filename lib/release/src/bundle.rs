@@ -95,10 +95,10 @@ impl Bundle {
         Ok(Self { folder: folder.to_owned(), entries: listed })
     }
 
-    /// The release of this version, or the newest whose package is here.
-    pub fn choose(&self, version: Option<&str>) -> Result<&Entry, BundleError> {
+    /// The release of this version, or the newest, of those that serve and whose package is here.
+    pub fn choose(&self, version: Option<&str>, serves: impl Fn(&Entry) -> bool) -> Result<&Entry, BundleError> {
         let is_wanted = |entry: &&Entry| version.is_none_or(|version| version == entry.terms.version);
-        let here = |entry: &&Entry| self.package(entry).is_file();
+        let here = |entry: &&Entry| serves(entry) && self.package(entry).is_file();
         let chosen = self.entries.iter().rev().filter(is_wanted).find(here);
         chosen.ok_or_else(|| {
             let there: Vec<_> = self.entries.iter().filter(here).map(|entry| entry.terms.version.as_str()).collect();

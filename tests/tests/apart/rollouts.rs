@@ -95,19 +95,19 @@ fn a_supervisor_says_why_it_does_not_run() {
     let mut fleet = supervised(dir.path());
     let host = &mut fleet.hosts[0];
     // Another one, while one runs.
-    let again = host.start_supervisor().unwrap_err().to_string();
+    let again = host.supervisor_refusal().unwrap();
     assert!(again.contains("another agent uses"), "{again}");
     host.kill_supervisor().unwrap();
     let config = host.root().with_file_name("agent.toml");
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     std::fs::set_permissions(&config, open).unwrap();
-    let refused = host.start_supervisor().unwrap_err().to_string();
+    let refused = host.supervisor_refusal().unwrap();
     assert!(refused.contains("others can write it"), "{refused}");
     let shut = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(&config, shut).unwrap();
     let user = format!("agent_user = \"{}\"", own_user());
     let text = std::fs::read_to_string(&config).unwrap();
     std::fs::write(&config, text.replace(&user, "agent_user = \"nobody-of-that-name\"")).unwrap();
-    let refused = host.start_supervisor().unwrap_err().to_string();
+    let refused = host.supervisor_refusal().unwrap();
     assert!(refused.contains("nobody-of-that-name") && refused.contains("make it"), "{refused}");
 }

@@ -15,6 +15,7 @@ use flota_model::update::{DesiredState, Direction, Goal, UpdatePhase, UpdateRepo
 use flota_model::{Digest, Generation, RolloutId};
 use flota_release::{Bundle, MetadataSource};
 use flota_updater::history::Entry;
+use flota_updater::settings::Component;
 use flota_updater::socket::{Call, CallError, Client, Returned, Service};
 use flota_updater::{BoxFuture, Origin, Outside, OutsideError};
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,11 @@ async fn thief(script: Script) {
     let files = ["current", "releases/x", "var/flota/supervisor/update.a.json", "config/release-root.json"];
     for path in files.map(|file| root.join(file)).into_iter().chain([root.with_file_name("agent.toml")]) {
         let written = fs::write(&path, "x").unwrap_err();
-        assert!(matches!(written.kind(), ErrorKind::PermissionDenied | ErrorKind::IsADirectory), "{path:?}: {written}");
+        assert!(
+            matches!(written.kind(), ErrorKind::PermissionDenied | ErrorKind::IsADirectory),
+            "{}: {written}",
+            path.display()
+        );
     }
     assert!(symlink("releases/x", root.join("current")).is_err());
     assert_eq!(fs::read(secret).unwrap_err().kind(), ErrorKind::PermissionDenied);
@@ -101,7 +106,7 @@ async fn thief(script: Script) {
     let agent = connect(socket, Origin::Controller, Fetch::Honest, desk).await;
     let bundle = Bundle::open(desk).unwrap();
     let release = |version: &str| {
-        let entry = bundle.choose(Some(version)).unwrap();
+        let entry = bundle.choose(Some(version), |_| true).unwrap();
         ReleaseRef { digest: entry.digest, version: version.to_owned(), size: entry.size }
     };
     let wanted = |generation, release: ReleaseRef, intent, rollout| DesiredState {
@@ -171,7 +176,7 @@ async fn until(agent: &Client, holds: impl Fn(&UpdateReport) -> bool) -> UpdateR
 async fn connect(socket: &Path, origin: Origin, fetch: Fetch, desk: &Path) -> Client {
     let id = if matches!(fetch, Fetch::Honest) { "0123456789abcdef" } else { "fedcba9876543210" };
     let outside = Side { desk: desk.to_owned(), fetch, id };
-    Client::connect(socket, Some(Service { origin, outside: Arc::new(outside) })).await.unwrap()
+    Client::connect(socket, Component::Bot, Some(Service { origin, outside: Arc::new(outside) })).await.unwrap()
 }
 
 /// What it brings when it is asked for a package.
@@ -203,7 +208,7 @@ impl Outside for Side {
         _: &'a [PathBuf],
     ) -> BoxFuture<'a, Result<(), OutsideError>> {
         let bundle = Bundle::open(&self.desk).unwrap();
-        let package = bundle.package(bundle.choose(Some(&release.version)).unwrap());
+        let package = bundle.package(bundle.choose(Some(&release.version), |_| true).unwrap());
         fs::create_dir_all(into.parent().unwrap()).unwrap();
         let _ = fs::remove_file(into);
         match &self.fetch {

@@ -74,7 +74,7 @@ const INTERNAL: &[(&str, Internal)] = &[
             "flota-updater",
         ]),
     ),
-    ("flota-supervisor", Only(&["flota-daemon", "flota-updater"])),
+    ("flota-supervisor", Only(&["flota-daemon", "flota-model", "flota-updater"])),
     // agents without a host, for benches and load; they know the controller by the wire alone
     ("flota-sim", Only(&["flota-daemon", "flota-engine", "flota-model", "flota-net", "flota-proto", "flota-seal"])),
     // the controller

@@ -9,21 +9,22 @@ use flota_model::release::ReleaseRef;
 use flota_model::update::Goal;
 use flota_model::{Generation, RolloutId};
 use flota_release::Bundle;
+use flota_updater::Outside;
+use flota_updater::settings::Component;
 use flota_updater::socket::{Call, Client, Returned};
 use tokio::runtime::Runtime;
 
 use super::follow::{EXIT_REFUSED, answer, connect, follow, uncalled};
-use super::{UNEXPECTED, receipt};
+use super::{Known, Target, UNEXPECTED, receipt};
+use crate::commands::environment;
 use crate::commands::output::{Answer, Failure, or_exit};
-use crate::commands::{Config, environment};
 use crate::outside::BundleSide;
 use crate::procedures::{Environment, ExportFile};
-use crate::settings::{EXIT_BAD_SETTINGS, Settings};
 
 #[derive(Args)]
 pub(in crate::commands) struct Apply {
     #[command(flatten)]
-    config: Config,
+    target: Target,
     /// The folder, as `flota release export` makes it
     folder: PathBuf,
     /// Which version [default: the newest whose package is there]
@@ -39,19 +40,23 @@ pub(in crate::commands) struct Apply {
 
 impl Apply {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let settings = Arc::new(Settings::load(&self.config.config).map_err(or_exit(EXIT_BAD_SETTINGS))?);
+        let known = self.target.load()?;
         let bundle = Bundle::open(&self.folder).map_err(or_exit(EXIT_REFUSED))?;
-        let chosen = bundle.choose(self.release.as_deref()).map_err(or_exit(EXIT_REFUSED))?;
+        let chosen = bundle
+            .choose(self.release.as_deref(), |entry| holds(&entry.name, known.component))
+            .map_err(or_exit(EXIT_REFUSED))?;
         let release = ReleaseRef { digest: chosen.digest, version: chosen.terms.version.clone(), size: chosen.size };
         let runtime = Runtime::new().map_err(or_exit(EXIT_REFUSED))?;
-        runtime.block_on(self.apply(settings, bundle.clone(), release))
+        runtime.block_on(self.apply(known, bundle.clone(), release))
     }
 
-    async fn apply(self, settings: Arc<Settings>, bundle: Bundle, release: ReleaseRef) -> Result<Answer, Failure> {
+    async fn apply(self, known: Known, bundle: Bundle, release: ReleaseRef) -> Result<Answer, Failure> {
+        let settings = Arc::clone(&known.settings);
         let environment = Environment::new(environment::variable);
         let outside = BundleSide::new(Arc::clone(&settings), environment, Some(bundle), self.exports.clone());
         let outside = Arc::new(outside);
-        let client = connect(&settings, Arc::clone(&outside) as Arc<_>).await?;
+        let serving = Arc::clone(&outside) as Arc<dyn Outside>;
+        let client = connect(&known, Some(&serving)).await?;
         let generation = match under_way(&client, &release).await? {
             Some(generation) => generation,
             None => match client.call(Call::Apply { release: release.clone() }).await.map_err(uncalled)? {
@@ -59,7 +64,7 @@ impl Apply {
                 _ => return Err(Failure::because(UNEXPECTED, EXIT_REFUSED)),
             },
         };
-        let report = follow(&client, generation).await?;
+        let (report, client) = follow(client, &known, Some(&serving), generation).await?;
         let mut answer = answer(&report, &release.version);
         let export = outside.export_made().await;
         if let Some(ExportFile { path, digest, .. }) = &export {
@@ -71,6 +76,15 @@ impl Apply {
             answer = answer.and(&receipt::written(file));
         }
         Ok(answer)
+    }
+}
+
+/// Whether a package of this name holds that, by the names that packages are built with. The updater looks into it.
+fn holds(name: &str, component: Component) -> bool {
+    let is_of = |component: Component| component.package_id().is_some_and(|id| name.starts_with(id));
+    match component {
+        Component::Bot => !Component::ALL.into_iter().any(is_of),
+        program => is_of(program),
     }
 }
 

@@ -6,10 +6,8 @@ use clap::{Args, ValueEnum};
 use flota_updater::history::{self, Entry};
 use flota_updater::socket::{Call, Returned};
 
-use super::{UNEXPECTED, ask, is_barred, whose};
-use crate::commands::Config;
+use super::{Known, Target, UNEXPECTED, ask, is_barred, whose};
 use crate::commands::output::{Answer, Failure, or_exit};
-use crate::settings::{EXIT_BAD_SETTINGS, Settings};
 
 /// The file cannot be read.
 const EXIT_UNREADABLE: u8 = 1;
@@ -17,7 +15,7 @@ const EXIT_UNREADABLE: u8 = 1;
 #[derive(Args)]
 pub(in crate::commands) struct History {
     #[command(flatten)]
-    config: Config,
+    target: Target,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     output: Format,
@@ -34,8 +32,7 @@ enum Format {
 
 impl History {
     pub(super) fn run(self) -> Result<Answer, Failure> {
-        let settings = Settings::load(&self.config.config).map_err(or_exit(EXIT_BAD_SETTINGS))?;
-        let entries = entries(&settings).map_err(|why| Failure::because(why, EXIT_UNREADABLE))?;
+        let entries = entries(&self.target.load()?).map_err(|why| Failure::because(why, EXIT_UNREADABLE))?;
         let mut text = String::new();
         match self.output {
             Format::Jsonl => {
@@ -52,10 +49,10 @@ impl History {
 }
 
 /// As the updater keeps it; asked of it where that is another user's.
-fn entries(settings: &Settings) -> Result<Vec<Entry>, String> {
-    match history::read(&settings.updater.state_dir) {
+fn entries(known: &Known) -> Result<Vec<Entry>, String> {
+    match history::read(&known.state_dir) {
         Ok(entries) => Ok(entries),
-        Err(error) if is_barred(&error) => match ask(settings, Call::History)? {
+        Err(error) if is_barred(&error) => match ask(known, Call::History)? {
             Returned::History { entries } => Ok(entries),
             _ => Err(UNEXPECTED.to_owned()),
         },

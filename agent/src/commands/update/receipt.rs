@@ -8,7 +8,7 @@ use flota_model::Digest;
 use flota_procedures::durable;
 use tokio::runtime::Runtime;
 
-use super::state;
+use super::{Known, state};
 use crate::commands::Config;
 use crate::commands::output::{Answer, Failure, or_exit};
 use crate::receipt::seal;
@@ -30,12 +30,13 @@ pub(in crate::commands) struct Receipt {
 impl Receipt {
     pub(super) fn run(self) -> Result<Answer, Failure> {
         let settings = Settings::load(&self.config.config).map_err(or_exit(EXIT_BAD_SETTINGS))?;
-        let state = state(&settings).map_err(|why| Failure::because(why, EXIT_NONE))?;
+        let known = Known::of_the_bot(settings);
+        let state = state(&known).map_err(|why| Failure::because(why, EXIT_NONE))?;
         let Some(state) = state.filter(|state| state.accepted().is_some()) else {
             return Err(Failure::because("no update yet: there is nothing to give a receipt of", EXIT_NONE));
         };
         let runtime = Runtime::new().map_err(or_exit(EXIT_NONE))?;
-        runtime.block_on(write(&settings, &state, None, &self.file))?;
+        runtime.block_on(write(&known.settings, &state, None, &self.file))?;
         Ok(Answer::text(written(&self.file), 0))
     }
 }

@@ -9,8 +9,8 @@ use super::values::{
     absolute_path, argv, exchange_check, milliseconds, path, paths_below, polls, rate, seconds, sick_start, text,
 };
 use super::{
-    BotSettings, ExchangeCheck, Home, PackageSettings, RestCommands, ServiceCommand, SickStart, UpdateSettings,
-    UpdaterSettings,
+    BotSettings, Component, ExchangeCheck, Home, PackageSettings, ProgramsSettings, RestCommands, ServiceCommand,
+    SickStart, UpdateSettings, UpdaterSettings,
 };
 
 /// Time to start the bot unless told otherwise; exchanges take their time to accept a session.
@@ -35,6 +35,8 @@ const SUPERVISOR_DIR: &str = "var/flota/supervisor";
 const SUPERVISOR_SOCKET: &str = "/run/flota/supervisor.sock";
 /// Where an updater within the agent is spoken to, in the agent's folder.
 const AGENT_SOCKET: &str = "updater.sock";
+/// Where Flota's own programs are, as releases, unless told otherwise.
+const PROGRAMS_DIR: &str = "/opt/flota";
 /// Time for a release to test itself.
 const SELF_TEST_TIMEOUT: Duration = Duration::from_mins(1);
 /// Healthy answers in a row unless told otherwise: one may be luck, three over two seconds rarely are.
@@ -52,16 +54,20 @@ pub fn read(reader: &mut Reader, top: &mut Section<'_>) -> (Option<UpdaterSettin
     let package = table(reader, top, "package", &base, |reader, section, base| {
         let release_root = reader.or(section, "release_root", path, PathBuf::from(RELEASE_ROOT));
         let key_file = reader.required(section, "key_file", path)?;
-        Some(PackageSettings { key_file: base.join(key_file), release_root: base.join(release_root) })
+        let (key_file, release_root) = (base.join(key_file), base.join(release_root));
+        Some(PackageSettings { key_file, release_root, component: Component::Bot })
     });
     let update = table(reader, top, "update", &base, |reader, section, _| Some(update(reader, section)));
     let place = table(reader, top, "supervisor", &base, |reader, section, base| {
         if section.is_present() { supervisor(reader, section, base) } else { Some(within(&agent_dir)) }
     });
+    let programs = table(reader, top, "programs", &base, |reader, section, base| {
+        if section.is_present() { programs(reader, section, base, package.as_ref()?).map(Some) } else { Some(None) }
+    });
     let settings = (|| {
         let Place { home, state_dir, socket } = place?;
-        let (root, bot, package, update) = (root?, bot?, package?, update?);
-        Some(UpdaterSettings { root, agent_dir, state_dir, socket, home, bot, package, update })
+        let (root, bot, package, update, programs) = (root?, Some(bot?), package?, update?, programs?);
+        Some(UpdaterSettings { root, agent_dir, state_dir, socket, home, bot, package, update, programs })
     })();
     (settings, base)
 }
@@ -82,6 +88,27 @@ fn supervisor(reader: &mut Reader, section: &mut Section<'_>, base: &Base) -> Op
     let state_dir = base.join(reader.or(section, "state_dir", path, PathBuf::from(SUPERVISOR_DIR)));
     let socket = base.join(reader.or(section, "socket", path, PathBuf::from(SUPERVISOR_SOCKET)));
     Some(Place { home: Home::Supervisor { agent_user: agent_user? }, state_dir, socket })
+}
+
+fn programs(
+    reader: &mut Reader,
+    section: &mut Section<'_>,
+    base: &Base,
+    package: &PackageSettings,
+) -> Option<ProgramsSettings> {
+    let root = base.join(reader.or(section, "root", path, PathBuf::from(PROGRAMS_DIR)));
+    let key_file = reader.optional(section, "key_file", path).map(|file| base.join(file));
+    let release_root = reader.optional(section, "release_root", path).map(|file| base.join(file));
+    let start = command(reader, section, "agent_start", "agent_start_timeout_seconds", START_TIMEOUT);
+    let stop = command(reader, section, "agent_stop", "agent_stop_timeout_seconds", STOP_TIMEOUT);
+    let health = command(reader, section, "agent_health", "agent_health_timeout_seconds", HEALTH_TIMEOUT);
+    let package = PackageSettings {
+        key_file: key_file.unwrap_or_else(|| package.key_file.clone()),
+        release_root: release_root.unwrap_or_else(|| package.release_root.clone()),
+        component: Component::Agent,
+    };
+    let agent = BotSettings { start: start?, stop: stop?, health: health?, rest: None };
+    Some(ProgramsSettings { root, package, agent })
 }
 
 /// The folder that relative paths start from.

@@ -13,6 +13,7 @@ use super::client::{CallError, Client, ConnectError, Service};
 use super::message::Call;
 use crate::driver::{UpdaterHandle, WAITING_GOALS, Want, WantError};
 use crate::outside::{Origin, Outside};
+use crate::settings::Component;
 
 /// Pause before the supervisor is looked for again: systemd has it back in less than that.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -82,7 +83,7 @@ async fn attend(client: &Client, wants: &mut mpsc::Receiver<Want>, reports: &wat
 async fn first_report(socket: &Path, service: &Service) -> (Client, UpdateReport) {
     let mut reminded: Option<tokio::time::Instant> = None;
     loop {
-        let why = match Client::connect(socket, Some(service.clone())).await {
+        let why = match Client::connect(socket, Component::Bot, Some(service.clone())).await {
             Ok(client) => match said_first(&client).await {
                 Some(report) => {
                     tracing::info!(socket = %socket.display(), "the supervisor is there");

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use super::frame;
 use super::message::{Ask, Call, FromClient, FromServer, Given, PROTOCOL, Returned, Trouble};
 use crate::outside::{Origin, Outside, OutsideError};
+use crate::settings::Component;
 
 /// Calls that may wait to be sent.
 const WAITING_CALLS: usize = 8;
@@ -74,8 +75,8 @@ pub enum CallError {
 }
 
 impl Client {
-    /// Connects to the updater that is served at `path`, and does this for it.
-    pub async fn connect(path: &Path, service: Option<Service>) -> Result<Self, ConnectError> {
+    /// Connects to the updater that is served at `path`, to speak of one thing that is updated, and does this for it.
+    pub async fn connect(path: &Path, of: Component, service: Option<Service>) -> Result<Self, ConnectError> {
         let failed = |source: io::Error| match source.kind() {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => ConnectError::Absent(path.to_owned()),
             _ => ConnectError::Io { path: path.to_owned(), source },
@@ -91,6 +92,7 @@ impl Client {
         let (reports_in, reports) = watch::channel(None);
         let (goodbye_in, goodbye) = watch::channel(None);
         let conversation = Conversation {
+            of,
             outside: service.map(|service| service.outside),
             reports: reports_in,
             goodbye: goodbye_in,
@@ -128,6 +130,7 @@ impl Drop for Client {
 }
 
 struct Conversation {
+    of: Component,
     outside: Option<Arc<dyn Outside>>,
     reports: watch::Sender<Option<UpdateReport>>,
     goodbye: watch::Sender<Option<String>>,
@@ -163,7 +166,7 @@ impl Conversation {
                         let number = self.next;
                         self.next += 1;
                         self.called.insert(number, returns);
-                        if out.send(FromClient::Call { number, call }).await.is_err() {
+                        if out.send(FromClient::Call { number, of: self.of, call }).await.is_err() {
                             return;
                         }
                     }
@@ -178,8 +181,10 @@ impl Conversation {
             FromServer::Goodbye { why } => {
                 self.goodbye.send_replace(Some(why));
             }
-            FromServer::Report { report } => {
-                self.reports.send_replace(Some(report));
+            FromServer::Report { of, report } => {
+                if of == self.of {
+                    self.reports.send_replace(Some(report));
+                }
             }
             FromServer::Returned { number, outcome } => {
                 if let Some(returns) = self.called.remove(&number) {

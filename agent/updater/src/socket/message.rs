@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::Entry;
 use crate::outside::Origin;
+use crate::settings::Component;
 
 /// Version of all this. Both ends come from one package; a mismatch is an installation that was not finished.
 pub(super) const PROTOCOL: u32 = 1;
@@ -27,7 +28,7 @@ pub(super) enum FromClient {
         host_id: Option<String>,
     },
     /// A question or a wish; answered by [`FromServer::Returned`] of the same number.
-    Call { number: u64, call: Call },
+    Call { number: u64, of: Component, call: Call },
     /// The answer to [`FromServer::Ask`] of that number.
     Answer { number: u64, answer: Result<Given, Trouble> },
 }
@@ -38,8 +39,8 @@ pub(super) enum FromClient {
 pub(super) enum FromServer {
     /// The connection ends, for this reason.
     Goodbye { why: String },
-    /// Where the host stands: first at once, then whenever that changes.
-    Report { report: UpdateReport },
+    /// Where one thing that is updated stands: first at once, then whenever that changes.
+    Report { of: Component, report: UpdateReport },
     /// What came of a call; an error is a sentence.
     Returned { number: u64, outcome: Result<Returned, String> },
     /// Something to do for an update.

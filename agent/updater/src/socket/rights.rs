@@ -2,12 +2,12 @@
 
 use std::io;
 
+use flota_model::RolloutId;
 use rustix::process::geteuid;
 
 use super::message::Call;
 use crate::outside::Origin;
-use crate::settings::Home;
-use flota_model::RolloutId;
+use crate::settings::{Component, Home};
 
 /// Where Linux lists its users. Names that only a directory service knows are given as numbers.
 const USERS: &str = "/etc/passwd";
@@ -76,11 +76,11 @@ impl Rights {
     }
 
     /// Whether they may ask for that.
-    pub(super) fn call(self, call: &Call) -> bool {
+    pub(super) fn call(self, of: Component, call: &Call) -> bool {
         match call {
             Call::State | Call::History => self.any(),
-            // The agent speaks for a controller, and for nobody else.
-            Call::Want { desired } => desired.rollout != RolloutId::ON_THE_HOST && self.any(),
+            // The agent speaks for a controller, and for nobody else; a controller speaks of bots.
+            Call::Want { desired } => of == Component::Bot && desired.rollout != RolloutId::ON_THE_HOST && self.any(),
             Call::Apply { .. } | Call::Cancel | Call::RollBack { .. } => self.operator,
         }
     }
@@ -103,11 +103,12 @@ mod tests {
         let (agent, stranger) = (own + 1, own + 2);
         let rights = |user| Rights::of(user, agent);
         let calls = [wish(RolloutId::new(1)), wish(RolloutId::ON_THE_HOST), Call::Cancel, Call::State];
-        let may = |user| calls.each_ref().map(|call| rights(user).call(call));
+        let may = |user| calls.each_ref().map(|call| rights(user).call(Component::Bot, call));
         assert_eq!(may(own), [true, false, true, true]);
         assert_eq!(may(0), [true, false, true, true]);
         assert_eq!(may(agent), [true, false, false, true]);
         assert_eq!(may(stranger), [false; 4]);
+        assert!(!rights(own).call(Component::Agent, &wish(RolloutId::new(1))));
         let serves = |user| [Origin::Controller, Origin::Host].map(|origin| rights(user).serve(origin));
         assert_eq!((serves(own), serves(agent), serves(stranger)), ([true; 2], [true, false], [false; 2]));
     }

@@ -1,5 +1,6 @@
 //! The updater's end of the socket.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,10 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flota_daemon::error_chain::chain;
+use flota_model::update::UpdateReport;
 use flota_package::durable;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle;
 
 use super::frame;
 use super::message::{Call, FromClient, FromServer, PROTOCOL, Returned};
@@ -19,7 +22,7 @@ use super::rights::{self, Rights, RightsError};
 use super::side::{Side, Sides};
 use crate::driver::UpdaterHandle;
 use crate::outside::Origin;
-use crate::settings::{Home, UpdaterSettings};
+use crate::settings::{Component, Home, UpdaterSettings};
 use crate::wish;
 
 /// Connections at a time: an agent, and a few people. More are somebody's fault.
@@ -47,10 +50,13 @@ pub struct Server {
 #[derive(Debug)]
 struct Context {
     settings: Arc<UpdaterSettings>,
-    updater: UpdaterHandle,
+    updated: Updated,
     sides: Sides,
     agent_user: u32,
 }
+
+/// All that is updated here: its settings, and who updates it.
+pub type Updated = BTreeMap<Component, (Arc<UpdaterSettings>, UpdaterHandle)>;
 
 /// Why nobody can be listened to.
 #[derive(Debug, thiserror::Error)]
@@ -71,11 +77,11 @@ pub enum BindError {
 
 impl Server {
     /// Makes the socket. Whoever holds the journal may: a socket that lies there is from an earlier life.
-    pub fn bind(settings: Arc<UpdaterSettings>, updater: UpdaterHandle, sides: Sides) -> Result<Self, BindError> {
+    pub fn bind(settings: Arc<UpdaterSettings>, updated: Updated, sides: Sides) -> Result<Self, BindError> {
         let agent_user = rights::agent_user(&settings.home)?;
         let listener =
             bind(&settings.socket).map_err(|source| BindError::Socket { path: settings.socket.clone(), source })?;
-        Ok(Self { listener, context: Arc::new(Context { settings, updater, sides, agent_user }) })
+        Ok(Self { listener, context: Arc::new(Context { settings, updated, sides, agent_user }) })
     }
 
     /// Serves until it is dropped.
@@ -127,7 +133,9 @@ impl Context {
             return frame::write(&mut to, &FromServer::Goodbye { why }).await;
         }
         let (out, outgoing) = mpsc::channel(OUTGOING);
-        let writing = tokio::spawn(write_out(to, outgoing, self.updater.reports()));
+        let telling = self.updated.iter().map(|(of, (_, updater))| tell(*of, updater.reports(), out.clone()));
+        let telling: Vec<_> = telling.map(tokio::spawn).collect();
+        let writing = tokio::spawn(write_out(to, outgoing));
         let side = serves.map(|origin| match origin {
             Origin::Controller => &self.sides.controller,
             Origin::Host => &self.sides.host,
@@ -139,6 +147,7 @@ impl Context {
         if let Some(side) = side {
             side.leave(connection);
         }
+        telling.iter().for_each(JoinHandle::abort);
         writing.abort();
         listened
     }
@@ -159,9 +168,9 @@ impl Context {
                         side.answer(connection, number, answer);
                     }
                 }
-                FromClient::Call { number, call } => {
-                    let outcome = if rights.call(&call) {
-                        self.carry_out(call).await
+                FromClient::Call { number, of, call } => {
+                    let outcome = if rights.call(of, &call) {
+                        self.carry_out(of, call).await
                     } else {
                         Err("this user may not ask for that: ask as root, or as the updater's own user".to_owned())
                     };
@@ -174,22 +183,43 @@ impl Context {
         Ok(())
     }
 
-    async fn carry_out(&self, call: Call) -> Result<Returned, String> {
+    async fn carry_out(&self, of: Component, call: Call) -> Result<Returned, String> {
+        let Some((settings, updater)) = self.updated.get(&of) else {
+            return Err(format!(
+                "the {} of this host is not updated by Flota: see [programs] in the settings",
+                of.name()
+            ));
+        };
         match call {
             Call::Want { desired } => {
                 let generation = desired.generation;
-                self.updater.want(desired).await.map_err(|error| chain(&error))?;
+                updater.want(desired).await.map_err(|error| chain(&error))?;
                 Ok(Returned::Accepted { generation })
             }
             Call::State | Call::History => {
-                let state_dir = self.settings.state_dir.clone();
+                let state_dir = settings.state_dir.clone();
                 let looked = tokio::task::spawn_blocking(move || look(&call, &state_dir)).await;
                 looked.map_err(|error| chain(&error))?
             }
             Call::Apply { .. } | Call::Cancel | Call::RollBack { .. } => {
-                wish::grant(&self.settings, &self.updater, call).await
+                if !matches!(call, Call::Cancel) {
+                    self.one_at_a_time(of)?;
+                }
+                wish::grant(settings, updater, call).await
             }
         }
+    }
+
+    /// An update of one program is no time to begin one of another, which it may interrupt.
+    fn one_at_a_time(&self, of: Component) -> Result<(), String> {
+        for (other, (_, updater)) in &self.updated {
+            let phase = updater.reports().borrow().phase;
+            if *other != of && !phase.is_terminal() {
+                let (other, phase) = (other.name(), phase.as_str());
+                return Err(format!("an update of the {other} is on its way ({phase}): let it end first"));
+            }
+        }
+        Ok(())
     }
 
     /// Who the host is. A supervisor believes what it heard first: the waves of a release come to a host by its id, and an
@@ -251,24 +281,19 @@ fn pin(file: &Path, said: Option<String>) -> Option<String> {
     }
 }
 
-/// Writes what there is to say, and where the host stands whenever that changes.
-async fn write_out(
-    mut to: OwnedWriteHalf,
-    mut outgoing: mpsc::Receiver<FromServer>,
-    mut reports: watch::Receiver<flota_model::update::UpdateReport>,
-) {
+/// Says where something that is updated stands, at once and whenever that changes.
+async fn tell(of: Component, mut reports: watch::Receiver<UpdateReport>, out: mpsc::Sender<FromServer>) {
     reports.mark_changed();
-    loop {
-        let message = tokio::select! {
-            changed = reports.changed() => match changed {
-                Ok(()) => FromServer::Report { report: reports.borrow_and_update().clone() },
-                Err(_) => return,
-            },
-            message = outgoing.recv() => match message {
-                Some(message) => message,
-                None => return,
-            },
-        };
+    while reports.changed().await.is_ok() {
+        let report = reports.borrow_and_update().clone();
+        if out.send(FromServer::Report { of, report }).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn write_out(mut to: OwnedWriteHalf, mut outgoing: mpsc::Receiver<FromServer>) {
+    while let Some(message) = outgoing.recv().await {
         if frame::write(&mut to, &message).await.is_err() {
             return;
         }

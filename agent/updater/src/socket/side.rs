@@ -129,10 +129,6 @@ impl Side {
         self.peer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_there(&self) -> bool {
-        self.peer().is_some()
-    }
-
     /// Asks whoever is there, or comes soon.
     async fn ask(&self, ask: Ask) -> Result<Given, Trouble> {
         let absent = || Trouble::new(self.absent.to_owned(), Cause::Transient);
@@ -178,6 +174,10 @@ impl Peer {
 }
 
 impl Outside for Arc<Side> {
+    fn is_there(&self) -> bool {
+        self.peer().is_some()
+    }
+
     fn host_id(&self) -> Option<String> {
         self.host_id.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -211,7 +211,7 @@ impl Outside for Arc<Side> {
 
     fn exchange(&self) -> BoxFuture<'_, Result<(), String>> {
         let asked = match &self.instead {
-            Some(instead) if !self.is_there() => instead,
+            Some(instead) if self.peer().is_none() => instead,
             _ => self,
         };
         Box::pin(async { asked.ask(Ask::Exchange).await.map(drop).map_err(|trouble| trouble.why) })

@@ -194,7 +194,8 @@ async fn live_if_told() {
 async fn live(life: &Life) {
     let text = fs::read_to_string(life.folder.join("agent.toml")).unwrap();
     let settings = Arc::new(UpdaterSettings::parse(&text, "agent.toml").unwrap());
-    let (mut updater, handle) = Updater::open(settings, both(FolderSide::of(&life.folder))).unwrap();
+    let (mut updater, handle) =
+        Updater::open(settings, both(FolderSide::of(&life.folder)), CancellationToken::new()).unwrap();
     updater.begin().await;
     if let Some(goal) = &life.goal {
         let (wanted, _) = tokio::join!(handle.want(goal.clone()), updater.turn());
