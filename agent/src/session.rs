@@ -107,8 +107,8 @@ async fn updater(
     let sides = Sides::new();
     let outsides = Outsides { controller: side, host: sides.host() };
     let updater = Updater::spawn(Arc::clone(settings), outsides, lifecycle)?;
-    let updated = Updated::from([(Component::Bot, (Arc::clone(settings), updater.clone()))]);
-    let server = Server::bind(Arc::clone(settings), updated, sides)?;
+    let bot = Updated::from([(Component::Bot, (Arc::clone(settings), updater.clone()))]);
+    let server = Server::bind(Arc::clone(settings), bot, sides)?;
     let stopping = lifecycle.stopping();
     lifecycle.spawn_vital("updater's socket", async move {
         tokio::select! {

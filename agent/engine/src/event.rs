@@ -105,6 +105,13 @@ pub enum Event {
         /// Why, for people.
         why: String,
     },
+    /// It stayed so.
+    Soaked,
+    /// It did not.
+    SoakFailed {
+        /// Why, for people.
+        why: String,
+    },
     /// `current` names the release before, and its bot was started; or nothing was before, and nothing runs.
     SwitchedBack,
     /// Going back failed.
@@ -200,6 +207,11 @@ pub enum Effect {
         /// Which release runs.
         of: Digest,
     },
+    /// Go on watching the new release, for as long as the settings say. Begun again after a restart.
+    Soak {
+        /// Which release runs.
+        of: Digest,
+    },
     /// Stop the bot, let `current` name what was before, restore what of the data it could not read, start the bot. With
     /// nothing before: stop, and remove `current`.
     SwitchBack {
@@ -282,6 +294,8 @@ impl Event {
             Self::SwitchFailed { .. } => "switch failed",
             Self::Healthy => "healthy",
             Self::Unhealthy { .. } => "unhealthy",
+            Self::Soaked => "soaked",
+            Self::SoakFailed { .. } => "soak failed",
             Self::SwitchedBack => "switched back",
             Self::SwitchBackFailed { .. } => "switch back failed",
             Self::FallbackHealthy => "fallback healthy",

@@ -89,6 +89,11 @@ pub enum Phase {
         /// The attempt that started it.
         attempt: u32,
     },
+    /// The new release proved healthy, and must stay so for a while.
+    Soaking {
+        /// Which.
+        target: ReleaseRef,
+    },
     /// Moves `current` back.
     SwitchingBack {
         /// From which.
@@ -148,7 +153,8 @@ impl Phase {
             Self::Exporting { .. } => UpdatePhase::Exporting,
             Self::Armed { .. } => UpdatePhase::Armed,
             Self::Switching { .. } => UpdatePhase::Switching,
-            Self::Probation { .. } => UpdatePhase::Probation,
+            // Nothing is decided yet.
+            Self::Probation { .. } | Self::Soaking { .. } => UpdatePhase::Probation,
             Self::SwitchingBack { .. } | Self::FallbackProbation { .. } => UpdatePhase::RollingBack,
             Self::RolledBack => UpdatePhase::RolledBack,
             Self::Refused => UpdatePhase::Refused,
@@ -173,6 +179,7 @@ impl Phase {
             Self::Armed { .. } => "armed",
             Self::Switching { .. } => "switching",
             Self::Probation { .. } => "probation",
+            Self::Soaking { .. } => "soaking",
             Self::SwitchingBack { .. } => "switching_back",
             Self::FallbackProbation { .. } => "fallback_probation",
             Self::RolledBack => "rolled_back",
@@ -198,6 +205,7 @@ impl Phase {
             | Self::Armed { target }
             | Self::Switching { target, .. }
             | Self::Probation { target, .. }
+            | Self::Soaking { target }
             | Self::SwitchingBack { target }
             | Self::FallbackProbation { target } => Some(target),
             Self::Committed | Self::RolledBack | Self::Refused | Self::SafeHold { .. } => None,
@@ -230,6 +238,7 @@ impl Phase {
             | Self::Armed { .. }
             | Self::Switching { .. }
             | Self::Probation { .. }
+            | Self::Soaking { .. }
             | Self::SwitchingBack { .. }
             | Self::FallbackProbation { .. }
             | Self::SafeHold { bot: HeldBot::Stopping } => false,

@@ -62,7 +62,7 @@ pub fn resume(state: &State) -> Vec<Effect> {
 pub fn report(state: &State) -> UpdateReport {
     let running = match &state.phase {
         // The pointer was moved: what the host runs is the release on trial.
-        Phase::Probation { target, .. } => Some(Installed::from(target)),
+        Phase::Probation { target, .. } | Phase::Soaking { target } => Some(Installed::from(target)),
         _ => state.running.clone(),
     };
     let detail = match &state.waiting {
@@ -106,6 +106,7 @@ fn work(state: &State) -> Option<Effect> {
         Phase::Resuming { .. } => Effect::Resume,
         Phase::Switching { target, attempt } => Effect::Switch { to: target.digest, attempt: *attempt },
         Phase::Probation { target, .. } => Effect::CheckHealth { of: target.digest },
+        Phase::Soaking { target } => Effect::Soak { of: target.digest },
         Phase::SwitchingBack { .. } => {
             let snapshot = state.accepted.as_ref().map(|desired| desired.generation);
             Effect::SwitchBack { to: fallback, snapshot }

@@ -59,7 +59,7 @@ fn an_update_that_goes_well_passes_every_stage_once() {
     let mut phases = Vec::new();
     let events = [install(1, "2.0")].into_iter().chain(to_export());
     let rest = [Event::Quiesced, Event::SnapshotTaken];
-    for event in events.chain(rest).chain([Event::Proceed, Event::Switched, Event::Healthy]) {
+    for event in events.chain(rest).chain([Event::Proceed, Event::Switched, Event::Healthy, Event::Soaked]) {
         state = after(&state, &[event]);
         phases.push(phase(&state));
     }
@@ -163,7 +163,7 @@ fn what_comes_after_the_point_of_no_return_waits_and_only_the_newest_of_it() {
     assert_eq!(report(&state).generation, Generation::new(1), "the report is of what is worked on");
     assert!(report(&state).detail.contains("generation 3 waits"), "{}", report(&state).detail);
     assert!(matches!(step(&state, &install(2, "3.0")), Err(Rejected::Stale { .. })));
-    let state = after(&state, &[Event::Healthy]);
+    let state = after(&state, &[Event::Healthy, Event::Soaked]);
     assert_eq!((phase(&state), report(&state).generation), (UpdatePhase::Committed, Generation::new(1)));
     assert_eq!(resume(&state).last(), Some(&Effect::Proceed));
     let state = after(&state, &[Event::Proceed]);
@@ -242,7 +242,7 @@ fn safe_hold_ends_only_with_a_healthy_release() {
 
     // The release that ran before may be the cure, once people mended the host.
     let mended = armed(&stayed, install(4, "1.0"));
-    let mended = after(&mended, &[Event::Proceed, Event::Switched, Event::Healthy]);
+    let mended = after(&mended, &[Event::Proceed, Event::Switched, Event::Healthy, Event::Soaked]);
     assert_eq!((phase(&mended), mended.running()), (UpdatePhase::Committed, host().running()));
     assert_eq!(phase(&after(&mended, &[desired(5, Goal::Stay)])), UpdatePhase::Committed);
 }

@@ -177,6 +177,8 @@ fn outcome(work: &Effect, luck: Luck) -> Event {
         (Effect::Switch { .. }, Luck::Bad(_)) => Event::SwitchFailed { why },
         (Effect::CheckHealth { .. }, Luck::Good) => Event::Healthy,
         (Effect::CheckHealth { .. }, Luck::Bad(_)) => Event::Unhealthy { why },
+        (Effect::Soak { .. }, Luck::Good) => Event::Soaked,
+        (Effect::Soak { .. }, Luck::Bad(_)) => Event::SoakFailed { why },
         (Effect::SwitchBack { .. }, Luck::Good) => Event::SwitchedBack,
         (Effect::SwitchBack { .. }, Luck::Bad(_)) => Event::SwitchBackFailed { why },
         (Effect::CheckFallbackHealth { .. }, Luck::Good) => Event::FallbackHealthy,

@@ -58,6 +58,7 @@ fn every_stage_is_reached_and_has_a_way_out_for_every_effect_of_its_own() {
         "armed",
         "switching",
         "probation",
+        "soaking",
         "switching_back",
         "fallback_probation",
         "rolled_back",
@@ -169,6 +170,8 @@ fn events(state: &State) -> Vec<(&'static str, Event)> {
         Event::SwitchFailed { why: why() },
         Event::Healthy,
         Event::Unhealthy { why: why() },
+        Event::Soaked,
+        Event::SoakFailed { why: why() },
         Event::SwitchedBack,
         Event::SwitchBackFailed { why: why() },
         Event::FallbackHealthy,
@@ -268,6 +271,11 @@ fn meaning(stage: &str) -> &'static str {
         "probation" => {
             "The new release runs and must be healthy several times in a row, and reach the exchange, within its time. \
              Else the host goes back."
+        }
+        "soaking" => {
+            "The new release proved healthy and must stay so for `soak_seconds`. As many failures in a row as it takes healthy \
+             answers to pass send the host back. A restart of the agent begins it again. The controller sees this stage as \
+             *probation*."
         }
         "switching_back" => "The new release is stopped, `current` moved back, and the release before started.",
         "fallback_probation" => {

@@ -109,16 +109,16 @@ fn guard(config: &Path) -> Result<(), RunError> {
 
 async fn serve(settings: Arc<UpdaterSettings>) -> Result<(), RunError> {
     let (lifecycle, sides) = (Lifecycle::new(), Sides::new());
-    let mut updated = Updated::new();
+    let mut all = Updated::new();
     for component in Component::ALL {
         let Some(settings) = settings.of(component).map(Arc::new) else { continue };
         let updater = Updater::spawn(Arc::clone(&settings), sides.outsides(), &lifecycle)?;
         if component == Component::Supervisor {
             drop(tokio::spawn(settle(updater.reports(), settings.state_dir.clone())));
         }
-        updated.insert(component, (settings, updater));
+        all.insert(component, (settings, updater));
     }
-    let server = Server::bind(settings, updated, sides)?;
+    let server = Server::bind(settings, all, sides)?;
     let stopping = lifecycle.stopping();
     lifecycle.spawn_vital("socket", async move {
         tokio::select! {

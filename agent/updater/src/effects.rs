@@ -109,6 +109,10 @@ impl Host {
                 Ok(()) => Event::Healthy,
                 Err(why) => Event::Unhealthy { why },
             },
+            Effect::Soak { of: _ } => match self.soak().await {
+                Ok(()) => Event::Soaked,
+                Err(why) => Event::SoakFailed { why },
+            },
             Effect::SwitchBack { to, snapshot } => match self.switch_back(*to, *snapshot).await {
                 Ok(()) => Event::SwitchedBack,
                 Err(why) => Event::SwitchBackFailed { why },

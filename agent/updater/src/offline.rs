@@ -70,12 +70,13 @@ impl Offline {
 
 /// Whether it is too late to call an update off: it commits or goes back.
 pub(crate) fn past_return(state: &State) -> bool {
-    use Phase::{Armed, FallbackProbation, Probation, SafeHold, Switching, SwitchingBack};
+    use Phase::{Armed, FallbackProbation, Probation, SafeHold, Soaking, Switching, SwitchingBack};
     matches!(
         state.phase(),
         Armed { .. }
             | Switching { .. }
             | Probation { .. }
+            | Soaking { .. }
             | SwitchingBack { .. }
             | FallbackProbation { .. }
             | SafeHold { .. }
@@ -85,7 +86,9 @@ pub(crate) fn past_return(state: &State) -> bool {
 /// Why nothing may be moved by hand: the bot may be at rest, or the agent would take `current` back when it starts. `None`
 /// if nothing does.
 pub fn under_way(state: &State) -> Option<String> {
-    use Phase::{Armed, FallbackProbation, Probation, Quiescing, Resuming, Snapshotting, Switching, SwitchingBack};
+    use Phase::{
+        Armed, FallbackProbation, Probation, Quiescing, Resuming, Snapshotting, Soaking, Switching, SwitchingBack,
+    };
     let phase = state.phase();
     let moves = matches!(
         phase,
@@ -95,6 +98,7 @@ pub fn under_way(state: &State) -> Option<String> {
             | Armed { .. }
             | Switching { .. }
             | Probation { .. }
+            | Soaking { .. }
             | SwitchingBack { .. }
             | FallbackProbation { .. }
     );

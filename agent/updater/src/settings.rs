@@ -151,6 +151,8 @@ pub struct PackageSettings {
 pub struct UpdateSettings {
     /// A release that is not healthy by then is rolled back.
     pub probation: Duration,
+    /// One that is healthy must stay so for that long; none: it is committed at once.
+    pub soak: Option<Duration>,
     /// So many healthy answers in a row are proof.
     pub health_polls: NonZeroU32,
     /// Pause between two questions.

@@ -427,3 +427,43 @@ async fn at_most(polls: usize, future: impl Future<Output = ()>) -> bool {
     })
     .await
 }
+
+#[tokio::test]
+async fn a_release_must_stay_healthy_for_its_soak() {
+    let mut ground = Ground::new();
+    ground.settings.update.soak = Some(Duration::from_secs(2));
+    let agent = ground.spawn(ground.outside());
+    let (old, new) = (ground.good("1.0"), ground.good("2.0"));
+    let began = std::time::Instant::now();
+    assert_eq!(agent.install(1, &old).await.phase, UpdatePhase::Committed);
+    assert!(began.elapsed() >= Duration::from_secs(2));
+    agent.handle.want(install(2, &new)).await.unwrap();
+    let soaking = |report: &UpdateReport| report.detail == "healthy; it must stay so";
+    let report = agent.until(soaking).await;
+    assert_eq!((report.phase, report.running), (UpdatePhase::Probation, Some(new.digest)));
+    fs::write(ground.root().join("running"), "sick\n").unwrap();
+    let report = agent.ends(2).await;
+    assert_eq!((report.phase, report.running), (UpdatePhase::RolledBack, Some(old.digest)), "{}", report.detail);
+    assert!(report.detail.contains("did not stay healthy for 2 s"), "{}", report.detail);
+    assert_eq!(ground.runs(), Some("healthy 1.0".to_owned()));
+}
+
+#[tokio::test]
+async fn a_release_tests_itself_without_a_network_before_anything_is_stopped() {
+    let mut ground = Ground::new();
+    // Nothing but the loopback, and that is down: no route leads anywhere.
+    let script = "test -e bot && ! grep -q ^sick bot && test \"$FLOTA_RELEASE\" = \"$PWD\" \
+                  && test $(tail -n +3 /proc/net/dev | grep -cv 'lo:') = 0 && test -z \"$HOME\"";
+    ground.settings.update.self_test = Some(crate::settings::ServiceCommand {
+        program: "sh".into(),
+        arguments: vec!["-c".into(), script.into()],
+        timeout: Duration::from_secs(10),
+    });
+    let agent = ground.spawn(ground.outside());
+    let (old, sick) = (ground.good("1.0"), ground.publish("2.0", Some("sick"), KEY));
+    let report = agent.install(1, &old).await;
+    assert_eq!(report.phase, UpdatePhase::Committed, "{}", report.detail);
+    let report = agent.install(2, &sick).await;
+    assert_eq!((report.phase, report.running), (UpdatePhase::Refused, Some(old.digest)), "{}", report.detail);
+    assert!(report.detail.contains("does not pass its own test"), "{}", report.detail);
+}

@@ -2,6 +2,8 @@
 
 use flota_daemon::error_chain::chain;
 
+use tokio::time::Instant;
+
 use crate::effects::Host;
 use crate::outside::Outside;
 use crate::settings::{Component, ExchangeCheck};
@@ -15,6 +17,27 @@ impl Host {
             Ok(()) => Ok(()),
             Err(_) => Err(format!("not healthy within {} s: {last}", limit.as_secs())),
         }
+    }
+
+    /// Goes on asking for as long as the settings say; so many failures in a row as there must be healthy answers are too
+    /// many.
+    pub(crate) async fn soak(&self) -> Result<(), String> {
+        let update = &self.settings.update;
+        let Some(soak) = update.soak else { return Ok(()) };
+        let (end, mut in_a_row) = (Instant::now() + soak, 0);
+        while Instant::now() < end {
+            match self.healthy().await {
+                Ok(()) => in_a_row = 0,
+                Err(why) => {
+                    in_a_row += 1;
+                    if in_a_row >= update.health_polls.get() {
+                        return Err(format!("it did not stay healthy for {} s: {why}", soak.as_secs()));
+                    }
+                }
+            }
+            tokio::time::sleep(update.health_interval).await;
+        }
+        Ok(())
     }
 
     /// Whether what is updated is well. An agent that runs and does not come to its supervisor is none.

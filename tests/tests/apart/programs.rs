@@ -93,7 +93,8 @@ fn programs(host: &BotHost, start: &str, stop: &str, health: &str) -> PathBuf {
     let root = host.root().with_file_name("programs");
     let shell = |script: &str| format!("[\"sh\", \"-c\", {script:?}]");
     let lines = format!(
-        "root = {root:?}\nagent_start = {}\nagent_stop = {}\nagent_health = {}",
+        "root = \"{}\"\nagent_start = {}\nagent_stop = {}\nagent_health = {}",
+        root.display(),
         shell(start),
         shell(stop),
         shell(health)

@@ -170,7 +170,7 @@ async fn until(agent: &Client, holds: impl Fn(&UpdateReport) -> bool) -> UpdateR
     let mut reports = agent.reports();
     let found = reports.wait_for(|report| report.as_ref().is_some_and(&holds));
     let found = tokio::time::timeout(crate::BOUND, found).await;
-    found.expect("it never comes to that").unwrap().clone().unwrap()
+    found.unwrap_or_else(|_| panic!("it never comes to that")).unwrap().clone().unwrap()
 }
 
 async fn connect(socket: &Path, origin: Origin, fetch: Fetch, desk: &Path) -> Client {

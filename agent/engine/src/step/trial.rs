@@ -16,8 +16,12 @@ pub(super) fn step(state: &State, event: &Event) -> Option<Stepped> {
             enter(state, phase, "the new release must prove healthy")
         }
         (Phase::Switching { target, .. }, Event::SwitchFailed { why })
-        | (Phase::Probation { target, .. }, Event::Unhealthy { why }) => roll_back(state, target, why),
-        (Phase::Probation { target, .. }, Event::Healthy) => commit(state, target),
+        | (Phase::Probation { target, .. }, Event::Unhealthy { why })
+        | (Phase::Soaking { target }, Event::SoakFailed { why }) => roll_back(state, target, why),
+        (Phase::Probation { target, .. }, Event::Healthy) => {
+            enter(state, Phase::Soaking { target: target.clone() }, "healthy; it must stay so")
+        }
+        (Phase::Soaking { target }, Event::Soaked) => commit(state, target),
 
         (Phase::SwitchingBack { target }, Event::SwitchedBack) => switched_back(state, target),
         (Phase::SwitchingBack { .. }, Event::SwitchBackFailed { why }) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::reader::{Reader, Section};
 use super::values::{
-    absolute_path, argv, exchange_check, milliseconds, path, paths_below, polls, rate, seconds, sick_start, text,
+    absolute_path, argv, exchange_check, milliseconds, path, paths_below, polls, rate, seconds, sick_start, soak, text,
 };
 use super::{
     BotSettings, Component, ExchangeCheck, Home, PackageSettings, ProgramsSettings, RestCommands, ServiceCommand,
@@ -170,6 +170,7 @@ fn update(reader: &mut Reader, section: &mut Section<'_>) -> UpdateSettings {
         .then(|| command(reader, section, "self_test", "self_test_timeout_seconds", SELF_TEST_TIMEOUT));
     UpdateSettings {
         probation: reader.or(section, "probation_seconds", seconds, PROBATION),
+        soak: reader.optional(section, "soak_seconds", soak),
         health_polls: reader.or(section, "health_polls", polls, HEALTH_POLLS),
         health_interval: reader.or(section, "health_interval_ms", milliseconds, HEALTH_INTERVAL),
         exchange_check: reader.or(section, "probation_exchange_check", exchange_check, ExchangeCheck::Required),

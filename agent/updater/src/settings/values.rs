@@ -68,6 +68,12 @@ pub fn seconds(value: &DeValue<'_>) -> Result<Duration, &'static str> {
     number.map(Duration::from_secs).ok_or("must be a whole number of seconds, 1 to 86400")
 }
 
+/// A time that the controller waits for: it gives a host half an hour for an update.
+pub fn soak(value: &DeValue<'_>) -> Result<Duration, &'static str> {
+    let number = whole_number(value).filter(|number| (1..=900).contains(number));
+    number.map(Duration::from_secs).ok_or("must be a whole number of seconds, 1 to 900")
+}
+
 /// A short time.
 pub fn milliseconds(value: &DeValue<'_>) -> Result<Duration, &'static str> {
     let number = whole_number(value).filter(|number| (1..=60_000).contains(number));
