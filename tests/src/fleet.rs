@@ -108,6 +108,12 @@ impl Fleet {
         Ok(())
     }
 
+    /// Gives the updates of every host to a supervisor.
+    pub fn start_supervisors(&mut self) -> anyhow::Result<()> {
+        let user = rustix::process::geteuid().as_raw();
+        self.hosts.iter_mut().try_for_each(|host| host.supervise(user))
+    }
+
     /// Starts every agent.
     pub fn start_agents(&mut self) -> anyhow::Result<()> {
         self.hosts.iter_mut().try_for_each(BotHost::start_agent)

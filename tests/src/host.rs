@@ -102,6 +102,11 @@ impl BotHost {
         self.agent.as_mut()
     }
 
+    /// The supervisor's process, if there is one.
+    pub fn supervisor(&self) -> Option<&Process> {
+        self.supervisor.as_ref()
+    }
+
     /// Runs a local command of the agent in the installation's folder.
     pub fn agent_command(&self, arguments: &[&str]) -> anyhow::Result<Output> {
         self.command(arguments).output().context("running flota-agent")

@@ -22,7 +22,7 @@ pub(crate) const BOUND: Duration = Duration::from_secs(90);
 pub(crate) fn supervised(dir: &Path) -> Fleet {
     let bins = Bins::beside_this_program().unwrap();
     let mut fleet = Fleet::install(&bins, dir, FleetOptions::default()).unwrap();
-    fleet.hosts[0].supervise(own_user()).unwrap();
+    fleet.start_supervisors().unwrap();
     fleet
 }
 

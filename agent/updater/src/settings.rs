@@ -226,7 +226,8 @@ impl UpdaterSettings {
         if component == Component::Bot {
             return Some(self.clone());
         }
-        let programs = self.programs.as_ref()?;
+        // Without a supervisor there is nobody to switch them.
+        let programs = self.programs.as_ref().filter(|_| self.home != Home::Agent)?;
         let update = UpdateSettings {
             exchange_check: ExchangeCheck::Skipped,
             sick_start: SickStart::Allowed,

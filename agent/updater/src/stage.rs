@@ -17,6 +17,9 @@ use crate::slots::{SlotError, Slots};
 /// Errors of a package that are told; the rest is in the output of the check.
 const SHOWN_ERRORS: usize = 3;
 
+/// The type of an artifact that is a difference to another release (manual §2).
+const DIFF: &str = "diff";
+
 /// Why a package is not installed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StageError {
@@ -32,6 +35,12 @@ pub(crate) enum StageError {
     OtherVersion { found: String, wanted: String },
     #[error("the package holds {id}, which is no {wanted}")]
     OtherProgram { id: String, wanted: &'static str },
+    /// Placed as it is, it would be a bot with patches in the place of its files.
+    #[error(
+        "the package holds differences to {base}, which hosts do not apply: build it whole, and uncompressed; what a host has it \
+         does not fetch"
+    )]
+    Difference { base: String },
     #[error("unpacking the package")]
     Unpack(#[from] UnpackError),
     #[error("placing the release")]
@@ -176,6 +185,10 @@ pub(crate) fn stage(settings: &UpdaterSettings, slots: &Slots, release: &Release
     if !holds(component, id) {
         let id = id.chars().take(80).collect();
         return Err(StageError::OtherProgram { id, wanted: component.name() });
+    }
+    if let Some(patch) = checked.manifest().artifacts().iter().find(|artifact| artifact.kind() == Some(DIFF)) {
+        let base = patch.base_id().unwrap_or("a base that it does not name").chars().take(80).collect();
+        return Err(StageError::Difference { base });
     }
     let found = checked.manifest().version();
     if found != release.version {

@@ -62,6 +62,11 @@ impl Rights {
         Self { agent: user == agent, operator }
     }
 
+    /// Whether they may ask for anything.
+    pub(super) fn is_operator(self) -> bool {
+        self.operator
+    }
+
     /// Whether they may connect at all.
     pub(super) fn any(self) -> bool {
         self.agent || self.operator

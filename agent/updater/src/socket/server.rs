@@ -25,8 +25,10 @@ use crate::outside::Origin;
 use crate::settings::{Component, Home, UpdaterSettings};
 use crate::wish;
 
-/// Connections at a time: an agent, and a few people. More are somebody's fault.
+/// Connections at a time of people. More are somebody's fault.
 const MAX_CONNECTIONS: usize = 32;
+/// The same of the agent's user, who must not keep people out: one that is up, and a few that are about to end.
+const MAX_AGENT_CONNECTIONS: usize = 4;
 /// Messages that may wait for a client. One that takes none is gone.
 const OUTGOING: usize = 64;
 /// Time for the first message.
@@ -86,7 +88,7 @@ impl Server {
 
     /// Serves until it is dropped.
     pub async fn serve(self) {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let [people, agent] = [MAX_CONNECTIONS, MAX_AGENT_CONNECTIONS].map(|most| Arc::new(Semaphore::new(most)));
         for connection in 1.. {
             let stream = match self.listener.accept().await {
                 Ok((stream, _)) => stream,
@@ -96,13 +98,16 @@ impl Server {
                     continue;
                 }
             };
-            let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                tracing::warn!("too many connections to the updater; one was closed");
+            let user = stream.peer_cred().map_or(u32::MAX, |credentials| credentials.uid());
+            let rights = Rights::of(user, self.context.agent_user);
+            let places = if rights.is_operator() { &people } else { &agent };
+            let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+                tracing::warn!(user, "too many connections to the updater; one was closed");
                 continue;
             };
             let context = Arc::clone(&self.context);
             drop(tokio::spawn(async move {
-                if let Err(error) = context.attend(stream, connection).await {
+                if let Err(error) = context.attend(stream, connection, user, rights).await {
                     tracing::debug!(error = chain(&error), "a connection to the updater broke");
                 }
                 drop(place);
@@ -122,9 +127,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 }
 
 impl Context {
-    async fn attend(&self, stream: UnixStream, connection: u64) -> io::Result<()> {
-        let user = stream.peer_cred()?.uid();
-        let rights = Rights::of(user, self.agent_user);
+    async fn attend(&self, stream: UnixStream, connection: u64, user: u32, rights: Rights) -> io::Result<()> {
         let (mut from, mut to) = stream.into_split();
         let hello = tokio::time::timeout(HELLO_TIMEOUT, frame::read(&mut from)).await??;
         let Some(FromClient::Hello { protocol, serves, host_id }) = hello else { return Ok(()) };

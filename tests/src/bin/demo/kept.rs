@@ -16,7 +16,10 @@ const PIDS: &str = "pids";
 pub(crate) fn leave(mut fleet: Fleet) -> anyhow::Result<()> {
     let mut pids: Vec<u32> = fleet.controller.process().pid().into_iter().collect();
     pids.extend(fleet.exchange.pid());
-    pids.extend(fleet.hosts.iter_mut().filter_map(|host| host.agent()?.pid()));
+    for host in &mut fleet.hosts {
+        pids.extend(host.agent().and_then(|agent| agent.pid()));
+        pids.extend(host.supervisor().and_then(flota_tests::Process::pid));
+    }
     let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
     std::fs::write(fleet.dir.join(PIDS), pids.join("\n"))?;
     print_out(&format!(

@@ -30,6 +30,7 @@ pub(crate) fn enrol(script: &mut Script, fleet: &mut Fleet) -> anyhow::Result<()
         Ok("FLT-0401: the enrolment token cannot be used: it was used".into())
     });
     script.must("Start the agents: sessions over mTLS with TPM keys", || {
+        fleet.start_supervisors()?;
         fleet.start_agents()?;
         let count = fleet.hosts.len();
         fleet.wait_until_trusted(count)?;
