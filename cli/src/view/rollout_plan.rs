@@ -36,6 +36,10 @@ pub(crate) fn render(rollout: &Rollout, style: Style) -> String {
     text.extend(table.lines(style).into_iter().map(|line| format!("  {line}\n")));
     let mut facts =
         vec![format!("halts at {}", count(usize::try_from(rollout.max_failures).unwrap_or(0), "failed host"))];
+    if rollout.max_in_flight > 0 {
+        facts.push(format!("{} at once", rollout.max_in_flight));
+    }
+    facts.extend(rollout.budgets.iter().map(|budget| format!("budget {}", clean(budget))));
     if !rollout.ticket.is_empty() {
         facts.push(format!("ticket {}", clean(&rollout.ticket)));
     }

@@ -6,6 +6,7 @@ use flota_model::rollout::{
 };
 use flota_model::update::{Generation, UpdatePhase};
 
+use crate::budgets::Places;
 use crate::snapshot::{Contact, FleetSnapshot, HostFacts};
 use crate::target::{Standing, not_started, reason};
 use crate::{change, count, unaccepted_failures};
@@ -68,8 +69,10 @@ fn start_hosts(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot
     let mut in_flight = count(plan, TargetState::is_in_flight);
     let baking = plan.wave_passed_at.map(|passed| passed.plus(spec.bake)).filter(|until| now < *until);
     let wave = plan.wave;
+    let mut places = Places::new(spec, plan, fleet);
     for (host, target) in &mut plan.targets {
         let Some(wanted) = spec.targets.get(host).filter(|_| target.state.is_waiting()) else { continue };
+        let budget = places.refuse(host, wanted);
         let standing = match (obstacle(fleet.host(host), wanted, now), baking) {
             _ if wanted.wave > wave => {
                 let name = spec.waves.get(wanted.wave).map_or("a later wave", String::as_str);
@@ -83,7 +86,9 @@ fn start_hosts(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot
                 TargetState::Pending,
                 reason(Owner::Controller, format!("all {limit} slots for hosts in motion are in use")),
             ),
+            (Ok(_), _) if let Some(budget) = budget => (TargetState::Pending, reason(Owner::Controller, budget)),
             (Ok(generation), _) => {
+                places.take(host, wanted);
                 in_flight = in_flight.saturating_add(1);
                 let text = "offered; the host has not accepted it yet";
                 (TargetState::Offered { generation }, reason(Owner::Host, text))

@@ -4,6 +4,7 @@
 //! Never: IO, async, clocks, randomness. The executor (in the controller) has no choices left: it gives each host the
 //! generation that the plan names. Start at [`plan`]; `target` reads one host, `lint` says what no plan may look like.
 
+mod budgets;
 mod dispatch;
 mod lint;
 mod snapshot;

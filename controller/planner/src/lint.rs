@@ -1,5 +1,7 @@
 //! What no plan may look like. Run on every plan in every test, and on every plan before it becomes current.
 
+use std::collections::BTreeMap;
+
 use flota_model::HostId;
 use flota_model::rollout::{RolloutPlan, RolloutSpec, RolloutState, TargetState};
 
@@ -13,6 +15,18 @@ pub enum Note {
         in_flight: usize,
         /// How many may be.
         limit: usize,
+    },
+    /// More hosts of one group in motion than a budget allows.
+    #[error("{in_flight} hosts with {label}={value} in motion, {limit} allowed")]
+    OverBudget {
+        /// The budget's label.
+        label: String,
+        /// The value that they share.
+        value: String,
+        /// How many.
+        in_flight: u32,
+        /// How many may be.
+        limit: u32,
     },
     /// A host of a later wave was started.
     #[error("host {host} of wave {wave} was started while wave {current} is in progress")]
@@ -48,6 +62,7 @@ pub fn lint(spec: &RolloutSpec, plan: &RolloutPlan) -> Vec<Note> {
     if in_flight > limit {
         notes.push(Note::TooManyInFlight { in_flight, limit });
     }
+    over_budget(spec, plan, &mut notes);
     for (host, target) in &plan.targets {
         let Some(wanted) = spec.targets.get(host) else {
             notes.push(Note::UnknownHost(host.clone()));
@@ -68,4 +83,23 @@ pub fn lint(spec: &RolloutSpec, plan: &RolloutPlan) -> Vec<Note> {
     let missing = spec.targets.keys().filter(|host| !plan.targets.contains_key(*host));
     notes.extend(missing.cloned().map(Note::UnknownHost));
     notes
+}
+
+fn over_budget(spec: &RolloutSpec, plan: &RolloutPlan, notes: &mut Vec<Note>) {
+    for (index, budget) in spec.budgets.iter().enumerate() {
+        let mut groups = BTreeMap::<&str, u32>::new();
+        for (host, _) in plan.targets.iter().filter(|(_, target)| target.state.is_in_flight()) {
+            if let Some(value) = spec.targets.get(host).and_then(|wanted| wanted.groups.get(index)) {
+                let in_flight = groups.entry(value).or_default();
+                *in_flight = in_flight.saturating_add(1);
+            }
+        }
+        for (value, in_flight) in groups {
+            let limit = budget.limit(value);
+            if in_flight > limit {
+                let (label, value) = (budget.wish.label.clone(), value.to_owned());
+                notes.push(Note::OverBudget { label, value, in_flight, limit });
+            }
+        }
+    }
 }

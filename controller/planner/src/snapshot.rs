@@ -37,6 +37,11 @@ impl FleetSnapshot {
         Self { hosts: hosts.into_iter().map(|facts| (facts.host.id.clone(), facts)).collect(), listening_since }
     }
 
+    /// All of them.
+    pub fn hosts(&self) -> impl Iterator<Item = &HostFacts> {
+        self.hosts.values()
+    }
+
     /// One of them; a host that was decommissioned is in no snapshot.
     pub fn host(&self, id: &HostId) -> Option<&HostFacts> {
         self.hosts.get(id)

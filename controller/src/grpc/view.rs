@@ -13,6 +13,8 @@ use flota_proto::v1;
 use flota_release::{Catalogue, Wave};
 use flota_store::{Approval, RolloutRecord, TokenRecord, TokenState};
 
+use crate::rollouts::create::wishes;
+
 /// A time, or nothing.
 pub fn time(at: Option<Timestamp>) -> String {
     at.map(|at| at.to_string()).unwrap_or_default()
@@ -194,6 +196,8 @@ pub fn rollout(record: &RolloutRecord) -> v1::Rollout {
         rollback_of: text(spec.rollback_of.as_ref()),
         plan: text(record.plan.as_ref().map(|(id, _)| id)),
         revision: plan.map_or(0, |plan| plan.revision),
+        budgets: wishes(spec),
+        max_in_flight: spec.max_in_flight.get(),
     }
 }
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use flota_model::host::Host;
+use flota_model::budget::{Budget, BudgetWish, MAX_BUDGETS};
+use flota_model::host::{Host, Trust};
 use flota_model::release::{Release, ReleaseRef};
 use flota_model::rollout::{IntentVerb, RolloutIntent, RolloutSpec, TargetSpec, TargetState};
 use flota_model::update::Direction;
@@ -40,6 +41,7 @@ pub async fn forward(core: &Core, actor: &str, request: &v1::CreateRolloutReques
     let terms = check_signed(core, &release).await?;
     let selection = select::Selection { selector: &request.selector, names: &[], all: request.all_hosts };
     let hosts = select::hosts(core, selection).await?;
+    let budgets = budgets(core, &request.budgets).await?;
     let canary = NonZeroU32::new(request.canary).unwrap_or(NonZeroU32::MIN);
     let sizes = WaveSizes { canary: size(canary), wave: NonZeroU32::new(request.wave_size).map(size) };
     let (waves, names) = assign_waves(hosts.len(), sizes);
@@ -48,7 +50,9 @@ pub async fn forward(core: &Core, actor: &str, request: &v1::CreateRolloutReques
     let reached = signed_waves(&terms, &release, hosts.iter().map(|host| (&host.id, &host.name)))?;
     let targets = hosts.iter().zip(waves).zip(reached).map(|((host, wave), not_before)| {
         let previous = running(host, &releases);
-        let target = TargetSpec { name: host.name.clone(), wave, release: release.clone(), previous, not_before };
+        let groups = budgets.iter().map(|budget| group(host, budget)).collect();
+        let name = host.name.clone();
+        let target = TargetSpec { name, wave, release: release.clone(), previous, groups, not_before };
         (host.id.clone(), target)
     });
     let draft = RolloutSpec {
@@ -59,6 +63,7 @@ pub async fn forward(core: &Core, actor: &str, request: &v1::CreateRolloutReques
         targets: targets.collect(),
         waves: names,
         max_in_flight: NonZeroU32::new(request.max_in_flight).unwrap_or(wave_size),
+        budgets: budgets.clone(),
         max_failures: NonZeroU32::new(request.max_failures).unwrap_or(NonZeroU32::MIN),
         bake: Duration::from_secs(u64::from(request.bake_seconds)),
         ticket: request.ticket.clone(),
@@ -83,7 +88,10 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord) -> Result<Ro
             let previous = target.previous.clone().filter(|previous| previous.digest != target.release.digest)?;
             let release = target.release.clone();
             let name = target.name.clone();
-            let back = TargetSpec { name, wave: 0, release: previous, previous: Some(release), not_before: None };
+            // Going back keeps the budgets: it disrupts as much.
+            let (groups, previous_release) = (target.groups.clone(), Some(release));
+            let back =
+                TargetSpec { name, wave: 0, release: previous, previous: previous_release, groups, not_before: None };
             Some((host.clone(), back))
         })
         .collect();
@@ -100,6 +108,7 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord) -> Result<Ro
         targets,
         waves: vec!["all".into()],
         max_in_flight: all,
+        budgets: original.budgets.clone(),
         // Going back does not stop for a host that cannot.
         max_failures: all.saturating_add(1),
         bake: Duration::ZERO,
@@ -109,6 +118,31 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord) -> Result<Ro
         created_at: core.now(),
     };
     enter(core, actor, draft).await
+}
+
+/// The budgets that were asked for, with their limits in the fleet of now.
+async fn budgets(core: &Core, asked: &[String]) -> Result<Vec<Budget>, Fault> {
+    if asked.len() > MAX_BUDGETS {
+        return Err(Fault::new(Code::BadRequest, format!("a rollout has {MAX_BUDGETS} budgets at most")));
+    }
+    let wishes = asked.iter().map(|text| text.parse::<BudgetWish>()).collect::<Result<Vec<_>, _>>();
+    let wishes = wishes.map_err(Fault::bad)?;
+    let hosts = core.store.hosts().await?;
+    let hosts: Vec<&Host> = hosts.iter().filter(|host| host.trust != Trust::Retired).collect();
+    let budget = |wish: BudgetWish| {
+        if !hosts.iter().any(|host| host.labels.value(&wish.label).is_some()) {
+            let sentence = format!("no host has the label `{}`: the budget would bind nobody by it", wish.label);
+            return Err(Fault::new(Code::BadRequest, sentence).fix("flota host list -o wide"));
+        }
+        let values: Vec<&str> = hosts.iter().map(|host| host.labels.value(&wish.label).unwrap_or_default()).collect();
+        Ok(Budget::new(wish, values))
+    };
+    wishes.into_iter().map(budget).collect()
+}
+
+/// The group of a host in a budget.
+fn group(host: &Host, budget: &Budget) -> String {
+    host.labels.value(&budget.wish.label).unwrap_or_default().to_owned()
 }
 
 /// When the release's own waves reach each host. One that they never reach would refuse for ever.
@@ -136,7 +170,7 @@ async fn enter(core: &Core, actor: &str, draft: RolloutSpec) -> Result<RolloutId
         let spec = RolloutSpec { id: core.store.next_rollout_id().await?, ..draft.clone() };
         let details = json!({
             "release": spec.release, "selector": spec.selector, "hosts": spec.targets.len(),
-            "waves": spec.waves, "ticket": spec.ticket, "rollback_of": spec.rollback_of,
+            "waves": spec.waves, "budgets": wishes(&spec), "ticket": spec.ticket, "rollback_of": spec.rollback_of,
         });
         let audit = core.audit_by(actor, "rollout.create", format!("rollout/{}", spec.id), "ok", &details);
         if core.store.create_rollout(&spec, intent, &audit).await? {
@@ -144,6 +178,11 @@ async fn enter(core: &Core, actor: &str, draft: RolloutSpec) -> Result<RolloutId
         }
     }
     Err(Fault::new(Code::Changed, "others create rollouts at the same moment").fix("try again"))
+}
+
+/// What was asked for, for people and the audit log.
+pub fn wishes(spec: &RolloutSpec) -> Vec<String> {
+    spec.budgets.iter().map(|budget| budget.wish.to_string()).collect()
 }
 
 /// A release by version, digest, or a prefix of a digest that no other has.

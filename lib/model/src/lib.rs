@@ -4,6 +4,7 @@
 //! Start at `host` and `rollout`.
 
 pub mod audit;
+pub mod budget;
 pub mod digest;
 pub mod host;
 pub mod id;

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::release::ReleaseRef;
 use crate::update::{Direction, Generation};
 use crate::{Digest, HostId, HostName, RolloutId, Timestamp};
@@ -33,6 +34,9 @@ pub struct RolloutSpec {
     pub waves: Vec<String>,
     /// Most hosts in motion at once.
     pub max_in_flight: NonZeroU32,
+    /// How many of those that share a label's value may be in motion at once. All of them hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
     /// This many failed hosts halt it.
     pub max_failures: NonZeroU32,
     /// Pause after each wave before the next may start.
@@ -59,6 +63,9 @@ pub struct TargetSpec {
     pub release: ReleaseRef,
     /// What it ran when the rollout was created; a rollback takes it there.
     pub previous: Option<ReleaseRef>,
+    /// For each budget of the rollout, the host's value of its label when the rollout was created; "" for none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
     /// When the release's own signed waves reach it: before that it would refuse. None: at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use clap::Args;
+use flota_model::budget::BudgetWish;
 use flota_proto::v1::{CreateRolloutRequest, Rollout};
 
 use super::act;
@@ -34,6 +35,9 @@ pub(crate) struct Create {
     /// Most hosts changing at once [default: the wave size]
     #[arg(long, value_name = "N")]
     max_in_flight: Option<NonZeroU32>,
+    /// Most hosts changing at once of those that share a label's value, as in venue=1 or account=25%; repeat for more
+    #[arg(long = "budget", value_name = "LABEL=N")]
+    budgets: Vec<BudgetWish>,
     /// This many failed hosts halt it
     #[arg(long, value_name = "N", default_value = "1")]
     max_failures: NonZeroU32,
@@ -92,6 +96,7 @@ fn request(args: Create) -> Result<(bool, Assent, CreateRolloutRequest), Failure
         max_failures: args.max_failures.get(),
         bake_seconds: u32::try_from(args.bake.as_secs()).unwrap_or(u32::MAX),
         ticket: args.ticket,
+        budgets: args.budgets.iter().map(BudgetWish::to_string).collect(),
         // Started by a call of its own, once the plan has been seen.
         start: false,
     };

@@ -1,8 +1,10 @@
 //! A fleet for the planner's tests: it carries plans out the way the executor and real hosts do.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use flota_model::budget::{Budget, BudgetWish};
 use flota_model::host::{Confirmed, Host, KeyStorage, OemStanding, Trust};
 use flota_model::release::ReleaseRef;
 use flota_model::rollout::{
@@ -31,8 +33,14 @@ impl Fleet {
         let ids: Vec<HostId> = (0..hosts).map(host_id).collect();
         let target = |(index, id): (usize, &HostId)| {
             let name = format!("bot-{index}").parse().unwrap();
-            let spec =
-                TargetSpec { name, wave: waves[index], release: release.clone(), previous: None, not_before: None };
+            let spec = TargetSpec {
+                name,
+                wave: waves[index],
+                release: release.clone(),
+                previous: None,
+                groups: Vec::new(),
+                not_before: None,
+            };
             (id.clone(), spec)
         };
         let spec = RolloutSpec {
@@ -43,6 +51,7 @@ impl Fleet {
             targets: ids.iter().enumerate().map(target).collect(),
             waves: names,
             max_in_flight: NonZeroU32::new(wave.max(canary)).unwrap(),
+            budgets: Vec::new(),
             max_failures: NonZeroU32::MIN,
             bake: Duration::ZERO,
             ticket: String::new(),
@@ -58,6 +67,26 @@ impl Fleet {
             plan: None,
             hosts: ids.into_iter().enumerate().map(|(index, id)| facts(index, id)).collect(),
         }
+    }
+
+    /// Gives every host a label.
+    pub(crate) fn label(&mut self, key: &str, value: impl Fn(usize) -> &'static str) {
+        for (index, facts) in self.hosts.iter_mut().enumerate() {
+            let labels = BTreeMap::from(facts.host.labels.clone());
+            let labels = labels.into_iter().chain([(key.to_owned(), value(index).to_owned())]);
+            facts.host.labels = labels.collect::<BTreeMap<_, _>>().try_into().unwrap();
+        }
+    }
+
+    /// Adds a budget, over the labels that the hosts have.
+    pub(crate) fn budget(&mut self, wish: &str) {
+        let wish: BudgetWish = wish.parse().unwrap();
+        let value = |facts: &HostFacts| facts.host.labels.value(&wish.label).unwrap_or_default().to_owned();
+        let values: Vec<String> = self.hosts.iter().map(value).collect();
+        for (facts, value) in self.hosts.iter().zip(&values) {
+            self.spec.targets.get_mut(&facts.host.id).unwrap().groups.push(value.clone());
+        }
+        self.spec.budgets.push(Budget::new(wish, values.iter().map(String::as_str)));
     }
 
     /// One planning round and its execution; every plan must be free of notes.

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use flota_model::audit::AuditEntry;
+use flota_model::budget::Budget;
 use flota_model::host::{Host, KeyStorage, Trust, VerdictKind};
 use flota_model::release::{Release, ReleaseRef};
 use flota_model::rollout::{
@@ -216,7 +217,14 @@ pub fn spec(number: u32) -> RolloutSpec {
         let previous = Some(release("1.0.0", "one").target);
         (
             host_id(host),
-            TargetSpec { name: host_name(host), wave, release: target.clone(), previous, not_before: Some(second(77)) },
+            TargetSpec {
+                name: host_name(host),
+                wave,
+                release: target.clone(),
+                previous,
+                groups: vec!["binance".into()],
+                not_before: Some(second(77)),
+            },
         )
     };
     RolloutSpec {
@@ -227,6 +235,7 @@ pub fn spec(number: u32) -> RolloutSpec {
         targets: BTreeMap::from([part(1, 0), part(2, 1)]),
         waves: vec!["canary".into(), "rest".into()],
         max_in_flight: NonZeroU32::MIN,
+        budgets: vec![Budget::new("venue=50%".parse().unwrap(), ["binance", "binance"])],
         max_failures: NonZeroU32::MIN,
         bake: Duration::from_mins(10),
         ticket: "CHG-42".into(),
