@@ -77,7 +77,9 @@ pub fn read(path: &Path, limit: u64) -> Result<Option<Zeroizing<Vec<u8>>>, Priva
 /// [`PrivateFileError`].
 pub fn create_or_read(path: &Path, contents: &[u8], limit: u64) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
     if let Some(folder) = path.parent() {
-        let made = DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder);
+        // The folders above are other programs' as well.
+        let above = crate::durable::make_folder(folder.parent().unwrap_or(folder));
+        let made = above.and_then(|()| DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder));
         made.map_err(|source| PrivateFileError::Folder { folder: folder.to_owned(), source })?;
     }
     let mut file = AtomicFile::create(path, FILE_MODE)?;

@@ -75,6 +75,7 @@ terms! {
     Phase: "phase", "faza";
     Generation: "generation", "generacja";
     Rollout: "rollout", "wdrożenie";
+    ByHand: "none: asked for on this host", "żadne: zlecono na tym hoście";
     OnItsWay: "on its way", "w drodze";
     Detail: "detail", "szczegóły";
     RefusedHere: "refused here", "odrzucone tu";

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use flota_engine::{Installed, State, report};
+use flota_model::RolloutId;
 use flota_seal::json::Json;
 
 use super::Config;
@@ -48,7 +49,9 @@ impl Show {
         let none = lang.say(Term::None).to_owned();
         line(Term::Generation, &report.generation.map_or(none, |generation| generation.to_string()));
         if let Some(accepted) = state.accepted() {
-            line(Term::Rollout, &accepted.rollout.to_string());
+            let by_hand = lang.say(Term::ByHand).to_owned();
+            let is_by_hand = accepted.rollout == RolloutId::ON_THE_HOST;
+            line(Term::Rollout, &if is_by_hand { by_hand } else { accepted.rollout.to_string() });
         }
         if let Some(target) = state.phase().target() {
             line(Term::OnItsWay, &shown(Some(&target.into())));

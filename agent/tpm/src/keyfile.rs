@@ -99,6 +99,8 @@ pub(crate) fn write(path: &Path, keys: &StoredKeys) -> Result<(), TpmError> {
     let folder = path.parent().unwrap_or_else(|| Path::new("/"));
     let text = serde_json::to_vec_pretty(keys)
         .map_err(|source| TpmError::KeyFileFormat { path: path.to_path_buf(), source })?;
+    // The folders above are other programs' as well.
+    fs::create_dir_all(folder.parent().unwrap_or(folder)).map_err(TpmError::key_file("creating", folder))?;
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(TpmError::key_file("creating", folder))?;
     let temporary = path.with_extension("json.new");
     let write = || -> io::Result<()> {

@@ -41,7 +41,10 @@ pub fn host(host: &Host, connected: bool, extras: &Extras) -> v1::Host {
         (false, None) => "never",
     };
     let observed = host.observed.as_ref();
-    let wanted = host.desired.as_ref().and_then(|desired| match &desired.goal {
+    // A person on the host may have asked for something since; then nobody here wants anything of it.
+    let accepted = observed.and_then(|report| report.generation);
+    let desired = host.desired.as_ref().filter(|desired| Some(desired.generation) >= accepted);
+    let wanted = desired.and_then(|desired| match &desired.goal {
         Goal::Install { release, .. } => Some(release),
         Goal::Stay => None,
     });
@@ -62,7 +65,7 @@ pub fn host(host: &Host, connected: bool, extras: &Extras) -> v1::Host {
         phase: text(observed.map(|report| &report.phase)),
         detail: observed.map(|report| report.detail.clone()).unwrap_or_default(),
         generation: observed.and_then(|report| report.generation).map_or(0, Generation::number),
-        rollout: text(host.desired.as_ref().map(|desired| &desired.rollout)),
+        rollout: text(desired.map(|desired| &desired.rollout)),
         health: health.map_or_else(|| "unknown".to_owned(), |health| health.overall.clone()),
         health_at: time(health.map(|health| health.at)),
         last_export_at: time(extras.exports.get(host.id.as_str()).map(|export| export.at)),

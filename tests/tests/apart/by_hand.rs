@@ -156,6 +156,8 @@ fn a_receipt_tells_a_controller_what_was_done_without_it_and_nothing_else_does()
     let listed = fleet.listed(&host.name).unwrap();
     assert_eq!((&listed["version"], &listed["generation"]), (&"5.0.0".into(), &1.into()), "{listed:#}");
     assert_eq!(listed["trust"], "pending", "a claim, and no quote: {listed:#}");
+    let shown = fleet.admin.ok(&["host", "list"]).unwrap().stdout;
+    assert!(!shown.contains("waits for"), "nobody waits for anything here: {shown}");
     let again = import(&file);
     assert!(again.code == 0 && again.stdout.contains("known already"), "{}", again.stdout);
     let audit = fleet.admin.items(&["audit", "list", "--limit", "0"]).unwrap();

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -58,9 +58,9 @@ async fn a_stolen_agent_gets_nothing_but_what_was_signed() {
     let text = fs::read_to_string(&config).unwrap();
     fs::write(&config, text.replace("agent_user = \"0\"", &format!("agent_user = \"{THIEF}\""))).unwrap();
     let (root, agent_dir) = (host.root().to_owned(), host.root().join("var/flota/agent"));
-    fs::create_dir_all(&agent_dir).unwrap();
-    chown(&agent_dir, Some(THIEF), Some(THIEF)).unwrap();
+    fs::remove_dir_all(&agent_dir).unwrap();
     host.start_supervisor().unwrap();
+    assert_eq!(fs::metadata(&agent_dir).unwrap().uid(), THIEF, "the supervisor makes room for the agent");
     assert_eq!(update(host, &["apply", desk.to_str().unwrap(), "--release", "5.1.0"]).0, 0);
     let secret = root.join("secrets/package.key");
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();

@@ -60,13 +60,17 @@ fn entries(known: &Known) -> Result<Vec<Entry>, String> {
     }
 }
 
+/// Characters of a time as it is kept, up to the seconds; it is UTC.
+const TO_THE_SECOND: usize = "2026-11-28T02:01:02".len();
+
 fn line(text: &mut String, entry: &Entry) {
     let Entry { at, generation, rollout, from_version, to, to_version, outcome, detail, .. } = entry;
+    let at = at.get(..TO_THE_SECOND).unwrap_or(at);
     let from = if from_version.is_empty() { "nothing" } else { from_version };
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
-        "{at}  {:<11}  {from} -> {to_version} ({})  {}, generation {generation}: {detail}",
+        "{at}Z  {:<11}  {from} -> {to_version} ({})  {}, generation {generation}: {detail}",
         outcome.as_str(),
         to.short(),
         whose(*rollout)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +37,8 @@ const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Permissions of the socket. Who may connect is asked of the kernel, not of the file.
 const SOCKET_MODE: u32 = 0o666;
+/// Permissions of the agent's folder, which holds the host's keys.
+const AGENT_DIR_MODE: u32 = 0o700;
 /// The id of the host as the supervisor first heard it.
 const HOST_ID: &str = "host-id";
 /// Permissions of that: nothing in it is secret.
@@ -66,6 +68,15 @@ pub enum BindError {
     /// Who may speak is unknown.
     #[error(transparent)]
     Rights(#[from] RightsError),
+    /// The agent has no folder, and it cannot be made.
+    #[error("making the agent's folder {}", path.display())]
+    Room {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The socket cannot be made.
     #[error("making the socket {}", path.display())]
     Socket {
@@ -81,6 +92,8 @@ impl Server {
     /// Makes the socket. Whoever holds the journal may: a socket that lies there is from an earlier life.
     pub fn bind(settings: Arc<UpdaterSettings>, updated: Updated, sides: Sides) -> Result<Self, BindError> {
         let agent_user = rights::agent_user(&settings.home)?;
+        make_room(&settings, agent_user)
+            .map_err(|source| BindError::Room { path: settings.agent_dir.clone(), source })?;
         let listener =
             bind(&settings.socket).map_err(|source| BindError::Socket { path: settings.socket.clone(), source })?;
         Ok(Self { listener, context: Arc::new(Context { settings, updated, sides, agent_user }) })
@@ -114,6 +127,17 @@ impl Server {
             }));
         }
     }
+}
+
+/// The agent's folder lies among folders that are not its user's to make.
+fn make_room(settings: &UpdaterSettings, agent_user: u32) -> io::Result<()> {
+    let folder = &settings.agent_dir;
+    if settings.home == Home::Agent || folder.is_dir() {
+        return Ok(());
+    }
+    durable::make_folder(folder.parent().unwrap_or(folder))?;
+    fs::DirBuilder::new().mode(AGENT_DIR_MODE).create(folder)?;
+    chown(folder, Some(agent_user), None)
 }
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
