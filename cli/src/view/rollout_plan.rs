@@ -40,6 +40,7 @@ pub(crate) fn render(rollout: &Rollout, style: Style) -> String {
         facts.push(format!("{} at once", rollout.max_in_flight));
     }
     facts.extend(rollout.budgets.iter().map(|budget| format!("budget {}", clean(budget))));
+    facts.extend(rollout.windows.iter().map(|window| format!("window {}", clean(window))));
     if !rollout.ticket.is_empty() {
         facts.push(format!("ticket {}", clean(&rollout.ticket)));
     }

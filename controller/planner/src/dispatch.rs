@@ -9,6 +9,7 @@ use flota_model::update::{Generation, UpdatePhase};
 use crate::budgets::Places;
 use crate::snapshot::{Contact, FleetSnapshot, HostFacts};
 use crate::target::{Standing, not_started, reason};
+use crate::windows::{Opening, opening};
 use crate::{change, count, unaccepted_failures};
 
 /// Moves on to the next wave when this one has passed, and starts what may start.
@@ -70,6 +71,7 @@ fn start_hosts(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot
     let baking = plan.wave_passed_at.map(|passed| passed.plus(spec.bake)).filter(|until| now < *until);
     let wave = plan.wave;
     let mut places = Places::new(spec, plan, fleet);
+    let opening = opening(&spec.windows, now);
     for (host, target) in &mut plan.targets {
         let Some(wanted) = spec.targets.get(host).filter(|_| target.state.is_waiting()) else { continue };
         let budget = places.refuse(host, wanted);
@@ -81,6 +83,9 @@ fn start_hosts(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot
             (Err(obstacle), _) => obstacle,
             (Ok(_), Some(until)) if wanted.wave == wave => {
                 (TargetState::Pending, reason(Owner::Controller, format!("the wave before it bakes until {until}")))
+            }
+            (Ok(_), _) if let Opening::Closed(opens) = opening => {
+                (TargetState::Pending, reason(Owner::Nobody, closed(opens)))
             }
             (Ok(_), _) if in_flight >= limit => (
                 TargetState::Pending,
@@ -95,6 +100,13 @@ fn start_hosts(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot
             }
         };
         change(target, standing, now);
+    }
+}
+
+fn closed(opens: Option<Timestamp>) -> String {
+    match opens {
+        Some(opens) => format!("outside the rollout's windows; the next one opens at {opens}"),
+        None => "the rollout's windows never open".to_owned(),
     }
 }
 
@@ -158,6 +170,7 @@ fn conclusion(spec: &RolloutSpec, plan: &RolloutPlan, now: Timestamp) -> (Rollou
     let cause = match baking {
         Some(until) => format!("the wave before {name} bakes until {until}"),
         None if moving > 0 => format!("{name}: {moving} in motion"),
+        None if let Opening::Closed(opens) = opening(&spec.windows, now) => format!("{name}: {}", closed(opens)),
         None => format!("{name}: {waiting} wait"),
     };
     (RolloutState::Running, cause)

@@ -10,11 +10,13 @@ mod lint;
 mod snapshot;
 mod target;
 mod waves;
+mod windows;
 
 pub use lint::{Note, lint};
 pub use snapshot::{Contact, FleetSnapshot, HostFacts};
 pub use target::{APPLY_WITHIN, CONFIRM_WITHIN, DARK_AFTER};
 pub use waves::{WaveSizes, assign_waves};
+pub use windows::is_zone;
 
 use target::Look;
 

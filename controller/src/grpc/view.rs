@@ -200,6 +200,7 @@ pub fn rollout(record: &RolloutRecord) -> v1::Rollout {
         plan: text(record.plan.as_ref().map(|(id, _)| id)),
         revision: plan.map_or(0, |plan| plan.revision),
         budgets: wishes(spec),
+        windows: spec.windows.iter().map(ToString::to_string).collect(),
         max_in_flight: spec.max_in_flight.get(),
     }
 }

@@ -9,8 +9,9 @@ use flota_model::host::{Host, Trust};
 use flota_model::release::{Release, ReleaseRef};
 use flota_model::rollout::{IntentVerb, RolloutIntent, RolloutSpec, TargetSpec, TargetState};
 use flota_model::update::Direction;
+use flota_model::window::{MAX_WINDOWS, Window};
 use flota_model::{Digest, HostId, HostName, RolloutId, Timestamp};
-use flota_planner::{WaveSizes, assign_waves};
+use flota_planner::{WaveSizes, assign_waves, is_zone};
 use flota_proto::v1;
 use flota_release::Terms;
 use flota_store::RolloutRecord;
@@ -42,6 +43,7 @@ pub async fn forward(core: &Core, actor: &str, request: &v1::CreateRolloutReques
     let selection = select::Selection { selector: &request.selector, names: &[], all: request.all_hosts };
     let hosts = select::hosts(core, selection).await?;
     let budgets = budgets(core, &request.budgets).await?;
+    let windows = windows(&request.windows)?;
     let canary = NonZeroU32::new(request.canary).unwrap_or(NonZeroU32::MIN);
     let sizes = WaveSizes { canary: size(canary), wave: NonZeroU32::new(request.wave_size).map(size) };
     let (waves, names) = assign_waves(hosts.len(), sizes);
@@ -64,6 +66,7 @@ pub async fn forward(core: &Core, actor: &str, request: &v1::CreateRolloutReques
         waves: names,
         max_in_flight: NonZeroU32::new(request.max_in_flight).unwrap_or(wave_size),
         budgets: budgets.clone(),
+        windows,
         max_failures: NonZeroU32::new(request.max_failures).unwrap_or(NonZeroU32::MIN),
         bake: Duration::from_secs(u64::from(request.bake_seconds)),
         ticket: request.ticket.clone(),
@@ -109,6 +112,8 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord) -> Result<Ro
         waves: vec!["all".into()],
         max_in_flight: all,
         budgets: original.budgets.clone(),
+        // A way back does not wait for a window.
+        windows: Vec::new(),
         // Going back does not stop for a host that cannot.
         max_failures: all.saturating_add(1),
         bake: Duration::ZERO,
@@ -138,6 +143,22 @@ async fn budgets(core: &Core, asked: &[String]) -> Result<Vec<Budget>, Fault> {
         Ok(Budget::new(wish, values))
     };
     wishes.into_iter().map(budget).collect()
+}
+
+/// The windows that were asked for.
+fn windows(asked: &[String]) -> Result<Vec<Window>, Fault> {
+    if asked.len() > MAX_WINDOWS {
+        return Err(Fault::new(Code::BadRequest, format!("a rollout has {MAX_WINDOWS} windows at most")));
+    }
+    let window = |text: &String| {
+        let window: Window = text.parse().map_err(Fault::bad)?;
+        if is_zone(&window.zone) {
+            return Ok(window);
+        }
+        let sentence = format!("`{}` is no time zone: expected a name as in Europe/Warsaw, or UTC", window.zone);
+        Err(Fault::new(Code::BadRequest, sentence))
+    };
+    asked.iter().map(window).collect()
 }
 
 /// The group of a host in a budget.
@@ -170,7 +191,8 @@ async fn enter(core: &Core, actor: &str, draft: RolloutSpec) -> Result<RolloutId
         let spec = RolloutSpec { id: core.store.next_rollout_id().await?, ..draft.clone() };
         let details = json!({
             "release": spec.release, "selector": spec.selector, "hosts": spec.targets.len(),
-            "waves": spec.waves, "budgets": wishes(&spec), "ticket": spec.ticket, "rollback_of": spec.rollback_of,
+            "waves": spec.waves, "budgets": wishes(&spec),
+            "windows": spec.windows, "ticket": spec.ticket, "rollback_of": spec.rollback_of,
         });
         let audit = core.audit_by(actor, "rollout.create", format!("rollout/{}", spec.id), "ok", &details);
         if core.store.create_rollout(&spec, intent, &audit).await? {

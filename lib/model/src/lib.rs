@@ -16,6 +16,7 @@ pub mod rollout;
 pub mod task;
 pub mod time;
 pub mod update;
+pub mod window;
 
 pub use digest::Digest;
 pub use id::{ExportId, HostId, HostName, RolloutId, TaskId, TokenId};

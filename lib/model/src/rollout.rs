@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::budget::Budget;
 use crate::release::ReleaseRef;
 use crate::update::{Direction, Generation};
+use crate::window::Window;
 use crate::{Digest, HostId, HostName, RolloutId, Timestamp};
 
 /// What a rollout is to do. Frozen when it is created: hosts that come later are not in it.
@@ -37,6 +38,9 @@ pub struct RolloutSpec {
     /// How many of those that share a label's value may be in motion at once. All of them hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<Budget>,
+    /// When hosts may be started: while one of these is open; without any, always.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub windows: Vec<Window>,
     /// This many failed hosts halt it.
     pub max_failures: NonZeroU32,
     /// Pause after each wave before the next may start.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use flota_model::budget::BudgetWish;
+use flota_model::window::Window;
 use flota_proto::v1::{CreateRolloutRequest, Rollout};
 
 use super::act;
@@ -38,6 +39,9 @@ pub(crate) struct Create {
     /// Most hosts changing at once of those that share a label's value, as in venue=1 or account=25%; repeat for more
     #[arg(long = "budget", value_name = "LABEL=N")]
     budgets: Vec<BudgetWish>,
+    /// Start hosts only then, as in "Mon-Fri 14:00-16:00 Europe/Warsaw" or "daily 22:00-02:00 UTC"; repeat for more
+    #[arg(long = "window", value_name = "WINDOW")]
+    windows: Vec<Window>,
     /// This many failed hosts halt it
     #[arg(long, value_name = "N", default_value = "1")]
     max_failures: NonZeroU32,
@@ -96,6 +100,7 @@ fn request(args: Create) -> Result<(bool, Assent, CreateRolloutRequest), Failure
         max_failures: args.max_failures.get(),
         bake_seconds: u32::try_from(args.bake.as_secs()).unwrap_or(u32::MAX),
         ticket: args.ticket,
+        windows: args.windows.iter().map(Window::to_string).collect(),
         budgets: args.budgets.iter().map(BudgetWish::to_string).collect(),
         // Started by a call of its own, once the plan has been seen.
         start: false,

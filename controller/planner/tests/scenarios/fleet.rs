@@ -52,6 +52,7 @@ impl Fleet {
             waves: names,
             max_in_flight: NonZeroU32::new(wave.max(canary)).unwrap(),
             budgets: Vec::new(),
+            windows: Vec::new(),
             max_failures: NonZeroU32::MIN,
             bake: Duration::ZERO,
             ticket: String::new(),

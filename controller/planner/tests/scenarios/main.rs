@@ -324,6 +324,34 @@ fn a_host_that_changes_for_another_reason_takes_a_place() {
     assert_eq!(fleet.started(), [0]);
 }
 
+#[test]
+fn hosts_are_started_while_a_window_is_open_and_finish_after_it() {
+    let mut fleet = Fleet::new(3, 1, 1);
+    // The test's time begins on Thursday, 1970-01-01, at midnight.
+    fleet.spec.windows = vec!["Thu 01:00-02:00 UTC".parse().unwrap(), "Fri 01:00-02:00 Europe/Warsaw".parse().unwrap()];
+    fleet.plan();
+    assert!(fleet.started().is_empty());
+    assert!(
+        fleet.reason(0).ends_with(&format!("opens at {}", Timestamp::from_micros(3_600_000_000))),
+        "{}",
+        fleet.reason(0)
+    );
+    fleet.plan_is_a_fixed_point();
+    fleet.later(Duration::from_hours(1));
+    fleet.plan();
+    assert_eq!(fleet.started(), [0]);
+    fleet.work(0, UpdatePhase::Probation);
+    fleet.later(Duration::from_hours(1));
+    fleet.plan();
+    assert!(matches!(fleet.target(0), TargetState::Applying { .. }), "what was started goes on: {:?}", fleet.target(0));
+    fleet.succeed(0);
+    fleet.plan();
+    assert!(fleet.started().is_empty() && fleet.reason(1).contains("outside the rollout's windows"));
+    fleet.later(Duration::from_hours(22));
+    fleet.plan();
+    assert_eq!(fleet.started(), [1], "an hour earlier than in UTC");
+}
+
 /// What happens to a host, or to all of them.
 #[derive(Debug, Clone, Copy)]
 enum Happening {

@@ -236,6 +236,7 @@ pub fn spec(number: u32) -> RolloutSpec {
         waves: vec!["canary".into(), "rest".into()],
         max_in_flight: NonZeroU32::MIN,
         budgets: vec![Budget::new("venue=50%".parse().unwrap(), ["binance", "binance"])],
+        windows: vec!["Mon-Fri 14:00-16:00 Europe/Warsaw".parse().unwrap()],
         max_failures: NonZeroU32::MIN,
         bake: Duration::from_mins(10),
         ticket: "CHG-42".into(),

@@ -1,4 +1,4 @@
-//! Disruption budgets over real hosts.
+//! Disruption budgets and windows over real hosts.
 
 use std::time::{Duration, Instant};
 
@@ -46,4 +46,31 @@ fn hosts_of_one_venue_change_one_after_the_other() {
     }
     assert!(waited, "nobody was seen to wait for the budget");
     assert!(fleet.hosts.iter().all(|host| host.bot_version().unwrap() == "7.0.0"));
+}
+
+#[test]
+fn outside_its_windows_a_rollout_waits_and_says_until_when() {
+    let dir = tempfile::tempdir().unwrap();
+    let fleet = Fleet::start(&Bins::beside_this_program().unwrap(), dir.path(), FleetOptions::default()).unwrap();
+    fleet.publish(&fleet.packages.bot("7.0.0", "healthy", 10_000).unwrap()).unwrap();
+    let create = |window: &str| {
+        let arguments = ["rollout", "create", "--release", "7.0.0", "--all", "--window", window, "-o", "json"];
+        fleet.admin.run(&arguments).unwrap()
+    };
+    let unknown = create("Mon 00:00-24:00 Mars/Olympus");
+    assert!(unknown.code != 0 && unknown.stderr.contains("`Mars/Olympus` is no time zone"), "{}", unknown.stderr);
+    let wrong = create("always");
+    assert!(wrong.code == 2 && wrong.stderr.contains("expected DAYS HH:MM-HH:MM ZONE"), "{}", wrong.stderr);
+    // In two hours, for a minute.
+    let opens = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC) + jiff::SignedDuration::from_hours(2);
+    let closes = &opens + jiff::SignedDuration::from_mins(1);
+    let window = format!("daily {}-{} UTC", opens.strftime("%H:%M"), closes.strftime("%H:%M"));
+    let created = create(&window);
+    let created: Value = serde_json::from_str(&created.stdout).unwrap_or_else(|_| panic!("{}", created.stderr));
+    let id = created["id"].as_str().unwrap();
+    fleet.admin.run(&["rollout", "start", id, "--yes", "--no-wait"]).unwrap();
+    let explained = fleet.admin.run(&["rollout", "explain", id]).unwrap().stdout;
+    let expected = format!("the next one opens at {}", opens.strftime("%Y-%m-%dT%H:%M"));
+    assert!(explained.contains("outside the rollout's windows") && explained.contains(&expected), "{explained}");
+    assert_eq!(fleet.hosts[0].current().unwrap(), fleet.first_release.digest);
 }
