@@ -91,11 +91,6 @@ impl Outside for BundleSide {
         })
     }
 
-    fn certificate(&self, _: u64) -> BoxFuture<'_, Result<(), String>> {
-        // No controller waits for a quote at the end of it.
-        Box::pin(async { Ok(()) })
-    }
-
     fn exchange(&self) -> BoxFuture<'_, Result<(), String>> {
         Box::pin(self.common.exchange())
     }

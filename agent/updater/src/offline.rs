@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::driver::SpawnError;
 use crate::effects::Host;
-use crate::history::Entry;
 use crate::journal::Journal;
 use crate::outside::{BoxFuture, Origin, Outside, OutsideError, Outsides};
 use crate::settings::UpdaterSettings;
@@ -120,10 +119,6 @@ fn outcome(event: Event) -> Result<(), String> {
 struct OneFile(Option<PathBuf>);
 
 impl Outside for OneFile {
-    fn host_id(&self) -> Option<String> {
-        None
-    }
-
     fn metadata(&self) -> Arc<dyn MetadataSource> {
         // A recovery verifies the package by its key alone: it is for when there is nobody to ask.
         Arc::new(Memory::default())
@@ -151,22 +146,5 @@ impl Outside for OneFile {
     fn export<'a>(&'a self, _: &'a ReleaseRef, _: Option<RolloutId>) -> BoxFuture<'a, Result<(), OutsideError>> {
         let what = "a recovery has nowhere to send exports".to_owned();
         Box::pin(async { Err(OutsideError::Permanent { what, source: None }) })
-    }
-
-    fn certificate(&self, _: u64) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn exchange(&self) -> BoxFuture<'_, Result<(), String>> {
-        // A step of the recovery of its own.
-        Box::pin(async { Ok(()) })
-    }
-
-    fn ended<'a>(&'a self, _: &'a Entry) -> BoxFuture<'a, ()> {
-        Box::pin(async {})
-    }
-
-    fn tidy(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
     }
 }

@@ -40,7 +40,8 @@ impl Origin {
 
 /// The side with the network.
 ///
-/// Every future may be dropped at any await, and is then begun again later: keep what was fetched so far.
+/// Every future may be dropped at any await, and is then begun again later: keep what was fetched so far. What has a body here
+/// is for an outside that has nothing to say on the matter.
 pub trait Outside: Send + Sync {
     /// Whether somebody is there at the moment.
     fn is_there(&self) -> bool {
@@ -48,7 +49,9 @@ pub trait Outside: Send + Sync {
     }
 
     /// Who this host is in its fleet, for the waves of releases; `None` outside of one.
-    fn host_id(&self) -> Option<String>;
+    fn host_id(&self) -> Option<String> {
+        None
+    }
 
     /// Where the signed metadata of releases come from at the moment.
     fn metadata(&self) -> Arc<dyn MetadataSource>;
@@ -72,16 +75,24 @@ pub trait Outside: Send + Sync {
     ) -> BoxFuture<'a, Result<(), OutsideError>>;
 
     /// Whether the host can still prove who it is after an update that takes so many seconds; a sentence if not.
-    fn certificate(&self, seconds: u64) -> BoxFuture<'_, Result<(), String>>;
+    fn certificate(&self, _seconds: u64) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// Whether the exchange answers and would trade; a sentence if not. A host without one has nothing to say against it.
-    fn exchange(&self) -> BoxFuture<'_, Result<(), String>>;
+    fn exchange(&self) -> BoxFuture<'_, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// An update has ended like this; it is on disk already.
-    fn ended<'a>(&'a self, entry: &'a Entry) -> BoxFuture<'a, ()>;
+    fn ended<'a>(&'a self, _entry: &'a Entry) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
 
     /// Nothing that was brought is needed any more.
-    fn tidy(&self) -> BoxFuture<'_, ()>;
+    fn tidy(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// Why the outside did not do something.

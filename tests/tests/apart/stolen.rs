@@ -14,7 +14,6 @@ use flota_model::release::ReleaseRef;
 use flota_model::update::{DesiredState, Direction, Goal, UpdatePhase, UpdateReport};
 use flota_model::{Digest, Generation, RolloutId};
 use flota_release::{Bundle, MetadataSource};
-use flota_updater::history::Entry;
 use flota_updater::settings::Component;
 use flota_updater::socket::{Call, CallError, Client, Returned, Service};
 use flota_updater::{BoxFuture, Origin, Outside, OutsideError};
@@ -225,21 +224,5 @@ impl Outside for Side {
 
     fn export<'a>(&'a self, _: &'a ReleaseRef, _: Option<RolloutId>) -> BoxFuture<'a, Result<(), OutsideError>> {
         Box::pin(async { Ok(()) })
-    }
-
-    fn certificate(&self, _: u64) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn exchange(&self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn ended<'a>(&'a self, _: &'a Entry) -> BoxFuture<'a, ()> {
-        Box::pin(async {})
-    }
-
-    fn tidy(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async {})
     }
 }

@@ -9,7 +9,6 @@ use flota_procedures::bundle::{self, ExportRequest};
 use flota_release::{Folder, MetadataSource};
 
 use crate::files::{digest_of, present, read_key};
-use crate::history::Entry;
 use crate::outside::{BoxFuture, Outside, OutsideError};
 
 /// `packages/<digest>`, `packages/metadata/`, and `exports/<digest>` with a record of each.
@@ -44,10 +43,6 @@ impl FolderSide {
 }
 
 impl Outside for FolderSide {
-    fn host_id(&self) -> Option<String> {
-        None
-    }
-
     fn metadata(&self) -> Arc<dyn MetadataSource> {
         Arc::new(Folder(self.folder.join("packages/metadata")))
     }
@@ -73,18 +68,6 @@ impl Outside for FolderSide {
 
     fn export<'a>(&'a self, _: &'a ReleaseRef, rollout: Option<RolloutId>) -> BoxFuture<'a, Result<(), OutsideError>> {
         Box::pin(async move { self.take_export(rollout) })
-    }
-
-    fn certificate(&self, _: u64) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn exchange(&self) -> BoxFuture<'_, Result<(), String>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn ended<'a>(&'a self, _: &'a Entry) -> BoxFuture<'a, ()> {
-        Box::pin(async {})
     }
 
     fn tidy(&self) -> BoxFuture<'_, ()> {
