@@ -1,11 +1,13 @@
 //! What an agent says to a controller, without a host behind it: it enrols, holds a session, and proves what its TPM is.
 //!
-//! It runs no bot: of tasks it says that it carries none out, and what is wanted of it it leaves undone.
+//! It runs no bot: of tasks it says that it carries none out. What is wanted of it goes through the real engine, and its
+//! script says how its bot takes it.
 
 mod enrol;
 mod evidence;
 mod refusal;
 mod session;
+mod update;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -20,6 +22,9 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 pub use enrol::EnrolError;
 pub use refusal::Refusal;
 pub use session::{Observer, Session, SessionEnd, SessionEvent};
+pub use update::Script;
+
+use update::Updates;
 
 use crate::dial::dial;
 use crate::soft_tpm::{SoftTpm, SoftTpmError};
@@ -49,6 +54,7 @@ pub fn loopback_address(index: u16) -> IpAddr {
 pub struct SimulatedAgent {
     tpm: Arc<SoftTpm>,
     place: Place,
+    updates: Updates,
 }
 
 /// Who a host is in its fleet, as the controller said at enrolment.
@@ -82,7 +88,13 @@ pub enum ConnectError {
 impl SimulatedAgent {
     /// A host with this TPM.
     pub fn new(tpm: Arc<SoftTpm>, place: Place) -> Self {
-        Self { tpm, place }
+        Self { tpm, place, updates: Updates::new(Script::default()) }
+    }
+
+    /// The same host, on which nothing has run yet, with another script. Its clones share what happens to it.
+    #[must_use]
+    pub fn scripted(&self, script: Script) -> Self {
+        Self { updates: Updates::new(script), ..self.clone() }
     }
 
     /// Its TPM, to be looked at or broken.
@@ -103,7 +115,7 @@ impl SimulatedAgent {
         let resolver = Arc::new(SingleCertAndKey::from(key));
         let tls = tls::client_config_with(self.place.fleet_ca.clone(), resolver)?;
         let connection = dial(&self.place.fleet, self.place.source, tls).await?;
-        Ok(session::open(Arc::clone(&self.tpm), connection, member, observer).await?)
+        Ok(session::open(Arc::clone(&self.tpm), self.updates.clone(), connection, member, observer).await?)
     }
 }
 

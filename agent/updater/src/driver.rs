@@ -174,7 +174,8 @@ impl Updater {
         let (next, effects) = step(&self.state, event)?;
         if next != self.state {
             write_down(&self.journal, &next).await;
-            tracing::info!(event = event.name(), phase = next.phase().name(), detail = next.detail(), "update");
+            let of = self.host.settings.package.component.name();
+            tracing::info!(of, event = event.name(), phase = next.phase().name(), detail = next.detail(), "update");
             self.state = next;
             self.note_end().await;
         }

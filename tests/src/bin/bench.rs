@@ -20,6 +20,10 @@ mod ground;
 mod material;
 #[path = "bench/procedures.rs"]
 mod procedures;
+#[path = "bench/rollout.rs"]
+mod rollout;
+#[path = "bench/simulated.rs"]
+mod simulated;
 #[path = "bench/stopwatch.rs"]
 mod stopwatch;
 #[path = "bench/update.rs"]
@@ -52,6 +56,11 @@ const BENCHES: &[Bench] = &[
         name: "procedures",
         about: "the manual's procedures on large inputs, beside wc, openssl and Python scripts",
         run: procedures::run,
+    },
+    Bench {
+        name: "rollout",
+        about: "a rollout over two hundred simulated hosts, how fast it halts, and the planner at ten thousand",
+        run: rollout::run,
     },
     Bench {
         name: "update",

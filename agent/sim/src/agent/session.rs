@@ -1,38 +1,45 @@
 //! One session: hello, heartbeats, quotes and pongs, until the connection ends.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flota_model::Digest;
 use flota_model::host::VerdictKind;
-use flota_model::update::{UpdatePhase, UpdateReport};
+use flota_model::update::{DesiredState, UpdateReport};
 use flota_net::dial::Dialed;
 use flota_proto::v1;
 use flota_proto::v1::agent_message::Body as Up;
 use flota_proto::v1::agent_session_client::AgentSessionClient;
 use flota_proto::v1::controller_message::Body as Down;
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, Sleep, interval, sleep};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 
 use super::evidence::{self, Bound};
+use super::update::{Came, Updates};
 use super::{Member, Refusal};
 use crate::soft_tpm::SoftTpm;
 
 /// Messages that may wait for the network. A controller that takes none is gone.
-const OUTGOING: usize = 16;
+const OUTGOING: usize = 64;
 /// Pace of heartbeats until the controller says another.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 /// What a simulated host can do. The controller asks for nothing else.
-const CAPABILITIES: [&str; 2] = ["ping", "attest"];
+const CAPABILITIES: [&str; 3] = ["ping", "attest", "update"];
 
 /// What is told whoever watches a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SessionEvent {
     /// The controller took the session.
     Welcome,
+    /// The host began with what the controller wants of it, or ended with it, or is in between.
+    Update {
+        /// Where it stands; the controller is told at the same moment.
+        report: UpdateReport,
+    },
     /// A quote was judged.
     Verdict {
         /// How.
@@ -68,7 +75,9 @@ pub enum SessionEnd {
 pub struct Session {
     tpm: Arc<SoftTpm>,
     bound: Bound,
-    report: UpdateReport,
+    updates: Updates,
+    /// When the bot will say how it is, if it was asked.
+    answer: Option<Pin<Box<Sleep>>>,
     observer: Observer,
     up: mpsc::Sender<v1::AgentMessage>,
     down: Streaming<v1::ControllerMessage>,
@@ -80,28 +89,24 @@ pub struct Session {
 /// Opens a session over a connection that is up.
 pub(super) async fn open(
     tpm: Arc<SoftTpm>,
+    updates: Updates,
     connection: Dialed,
     member: &Member,
     observer: Observer,
 ) -> Result<Session, Refusal> {
     let (up, outgoing) = mpsc::channel(OUTGOING);
-    let report = UpdateReport {
-        generation: None,
-        sequence: 1,
-        phase: UpdatePhase::Committed,
-        running: None,
-        version: String::new(),
-        detail: "a simulated host".to_owned(),
-    };
     // The queue is new and holds more than one.
-    let _sent = up.try_send(message(Up::Hello(hello(&report))));
+    let _sent = up.try_send(message(Up::Hello(hello(&updates.report()))));
     let down = AgentSessionClient::new(connection.channel).connect(ReceiverStream::new(outgoing)).await?.into_inner();
     let bound = Bound {
         host_id: member.host_id.to_string(),
         certificate_sha256: *Digest::of(&member.certificate).as_bytes(),
         exporter: connection.exporter,
     };
-    Ok(Session { tpm, bound, report, observer, up, down, heartbeat: beat(HEARTBEAT), judged_next: None })
+    // Asked in an earlier session, and cut off.
+    let answer = updates.is_asked().then(|| Box::pin(sleep(updates.probation())));
+    let heartbeat = beat(HEARTBEAT);
+    Ok(Session { tpm, bound, updates, answer, observer, up, down, heartbeat, judged_next: None })
 }
 
 impl Session {
@@ -114,6 +119,11 @@ impl Session {
                     Ok(None) => Err(SessionEnd::Closed),
                     Err(status) => Err(SessionEnd::Refused(status.into())),
                 },
+                () = answered(&mut self.answer) => {
+                    self.answer = None;
+                    let came = self.updates.bot_answers();
+                    self.tell(came)
+                }
                 _ = self.heartbeat.tick() => self.send(Up::Heartbeat(v1::Heartbeat::default())),
             };
             if let Err(end) = step {
@@ -132,7 +142,7 @@ impl Session {
             Down::Ping(ping) => self.send(Up::Pong(pong(ping))),
             Down::Challenge(challenge) => {
                 // Some fifty microseconds for P-256 and a millisecond for RSA: not worth another thread.
-                let evidence = evidence::answer(&self.tpm, &self.bound, &challenge, &self.report);
+                let evidence = evidence::answer(&self.tpm, &self.bound, &challenge, &self.updates.report());
                 self.judged_next = Some((challenge.id, Instant::now()));
                 self.send(Up::Evidence(evidence))
             }
@@ -142,9 +152,29 @@ impl Session {
                 detail: "a simulated host carries no tasks out".to_owned(),
                 ..v1::TaskResult::default()
             })),
-            // Acknowledgements, what should run, a renewed certificate, and what later controllers say.
+            Down::Desired(desired) => {
+                let desired = DesiredState::try_from(desired);
+                let desired = desired.map_err(|_| SessionEnd::Message("a goal that makes no sense"))?;
+                match self.updates.want(desired) {
+                    Ok(came) => self.tell(came),
+                    // Said again, or overtaken: a host leaves it at that.
+                    Err(_) => Ok(()),
+                }
+            }
+            // Acknowledgements, a renewed certificate, and what later controllers say.
             _ => Ok(()),
         }
+    }
+
+    fn tell(&mut self, Came { reports, asks_bot }: Came) -> Result<(), SessionEnd> {
+        for report in reports {
+            self.send(Up::Update(v1::UpdateReport::from(&report)))?;
+            (self.observer)(&SessionEvent::Update { report });
+        }
+        if asks_bot {
+            self.answer = Some(Box::pin(sleep(self.updates.probation())));
+        }
+        Ok(())
     }
 
     fn judged(&mut self, message: v1::Verdict) -> Result<(), SessionEnd> {
@@ -190,6 +220,14 @@ fn pong(ping: v1::Ping) -> v1::Pong {
 
 fn message(body: Up) -> v1::AgentMessage {
     v1::AgentMessage { body: Some(body) }
+}
+
+/// When the bot answers; never if it was not asked.
+async fn answered(answer: &mut Option<Pin<Box<Sleep>>>) {
+    match answer {
+        Some(answer) => answer.await,
+        None => std::future::pending().await,
+    }
 }
 
 fn beat(pace: Duration) -> Interval {

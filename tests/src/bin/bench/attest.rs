@@ -1,15 +1,7 @@
 //! `attest`: what a quote costs, from the verifier alone to a fleet of simulated hosts that a controller challenges.
 
-#[path = "attest/fleet.rs"]
-mod fleet;
-#[path = "attest/hosts.rs"]
-mod hosts;
 #[path = "attest/load.rs"]
 mod load;
-#[path = "attest/processors.rs"]
-mod processors;
-#[path = "attest/tally.rs"]
-mod tally;
 #[path = "attest/verifier.rs"]
 mod verifier;
 
@@ -17,6 +9,7 @@ use anyhow::Context as _;
 
 use crate::figure::Figure;
 use crate::ground::Ground;
+use crate::simulated::{fleet, hosts, processors};
 
 /// Threads of the simulated hosts and operators; the controller chooses its own.
 const THREADS: usize = 2;
@@ -26,7 +19,7 @@ pub(crate) fn run(ground: &Ground) -> anyhow::Result<Vec<Figure>> {
     eprintln!("the verifier alone, beside openssl");
     let mut figures = verifier::measure().context("the verifier")?;
     eprintln!("{} hosts: keys", hosts::HOSTS);
-    let population = hosts::population(ground).context("the hosts' keys")?;
+    let population = hosts::population(ground, hosts::HOSTS).context("the hosts' keys")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?;
     figures.extend(runtime.block_on(end_to_end(ground, &population))?);
     Ok(figures)

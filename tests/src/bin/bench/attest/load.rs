@@ -9,12 +9,12 @@ use flota_proto::v1;
 use flota_proto::v1::attestation_client::AttestationClient;
 use tonic::transport::Channel;
 
-use super::fleet::SimFleet;
-use super::hosts::Enrolled;
-use super::hosts::HOSTS;
-use super::processors::Used;
-use super::tally::{Tally, percentile};
 use crate::figure::{Bar, Figure};
+use crate::simulated::fleet::SimFleet;
+use crate::simulated::hosts::Enrolled;
+use crate::simulated::hosts::HOSTS;
+use crate::simulated::processors::Used;
+use crate::simulated::tally::{Tally, percentile};
 
 /// How long is measured.
 pub(super) const WINDOW: Duration = Duration::from_secs(10);

@@ -17,7 +17,7 @@ fn seconds(pid: u32) -> anyhow::Result<f64> {
 }
 
 /// Processor time of the thread that asks, in seconds.
-pub(super) fn of_this_thread() -> anyhow::Result<f64> {
+pub(crate) fn of_this_thread() -> anyhow::Result<f64> {
     read("/proc/thread-self/stat")
 }
 
@@ -34,28 +34,28 @@ fn used(stat: &str) -> Option<f64> {
 }
 
 /// Processor time so far, of a controller and of this program.
-pub(super) struct Used {
+pub(crate) struct Used {
     at: Instant,
     controller: f64,
     ourselves: f64,
 }
 
 /// How long was looked, and how many processors were busy on average.
-pub(super) struct Busy {
-    pub(super) seconds: f64,
+pub(crate) struct Busy {
+    pub(crate) seconds: f64,
     controller: f64,
     ourselves: f64,
 }
 
 impl Used {
     /// Now.
-    pub(super) fn by(controller: u32) -> anyhow::Result<Self> {
+    pub(crate) fn by(controller: u32) -> anyhow::Result<Self> {
         let controller = seconds(controller)?;
         Ok(Self { at: Instant::now(), controller, ourselves: seconds(std::process::id())? })
     }
 
     /// From `before` until now.
-    pub(super) fn since(&self, before: &Self) -> Busy {
+    pub(crate) fn since(&self, before: &Self) -> Busy {
         let seconds = self.at.duration_since(before.at).as_secs_f64();
         let busy = |after: f64, before: f64| (after - before) / seconds;
         Busy {
@@ -68,7 +68,7 @@ impl Used {
 
 impl Busy {
     /// Beside what the machine has.
-    pub(super) fn figures(&self, while_doing: &str) -> Vec<Figure> {
+    pub(crate) fn figures(&self, while_doing: &str) -> Vec<Figure> {
         let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let all = u32::try_from(count).map_or(f64::INFINITY, f64::from);
         let figure = |whose: &str, value: f64| {
@@ -80,7 +80,7 @@ impl Busy {
 }
 
 /// A thousand sessions are a thousand files at either end, and the usual limit is 1024. Children inherit what is set.
-pub(super) fn allow_many_files() -> anyhow::Result<()> {
+pub(crate) fn allow_many_files() -> anyhow::Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("raising the limit of open files")
 }

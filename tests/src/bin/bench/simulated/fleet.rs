@@ -1,14 +1,14 @@
 //! A controller that trusts the simulated hosts' manufacturer, and connections to it.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use flota_net::dial::dial;
 use flota_net::tls;
 use flota_sim::Population;
 use flota_sim::agent::Place;
-use flota_tests::Controller;
+use flota_tests::{Controller, Operator};
 use tonic::transport::Channel;
 
 use crate::ground::Ground;
@@ -21,14 +21,14 @@ const HEARTBEAT: (&str, &str) = ("heartbeat_seconds = 2\n", "heartbeat_seconds =
 const INTERVAL: (&str, &str) = ("attest_interval_seconds = 3600\n", "attest_interval_seconds = 1\n");
 
 /// The controller.
-pub(super) struct SimFleet {
+pub(crate) struct SimFleet {
     controller: Controller,
     place: Place,
     operator: PathBuf,
 }
 
 /// Starts it on SQLite in a folder of its own.
-pub(super) fn start(ground: &Ground, population: &Population) -> anyhow::Result<SimFleet> {
+pub(crate) fn start(ground: &Ground, population: &Population) -> anyhow::Result<SimFleet> {
     let folder = ground.fleet();
     let roots = folder.join("ek-roots.pem");
     std::fs::write(&roots, population.ek_roots())?;
@@ -46,30 +46,40 @@ pub(super) fn start(ground: &Ground, population: &Population) -> anyhow::Result<
 
 impl SimFleet {
     /// Where it is, for a host with this address.
-    pub(super) fn place(&self, source: IpAddr) -> Place {
+    pub(crate) fn place(&self, source: IpAddr) -> Place {
         Place { source: Some(source), ..self.place.clone() }
     }
 
     /// A connection of its own for an operator.
-    pub(super) async fn operator(&self) -> anyhow::Result<Channel> {
+    pub(crate) async fn operator(&self) -> anyhow::Result<Channel> {
         let read = |name: &str| tls::read_file(&self.operator.join(name));
         let config =
             tls::client_config(&tls::read_file(&self.controller.ca_file())?, &read("cert.pem")?, &read("key.pem")?)?;
         Ok(dial(&self.controller.fleet, config).await?.channel)
     }
 
+    /// The administrator's command.
+    pub(crate) fn admin(&self) -> anyhow::Result<Operator> {
+        self.controller.admin()
+    }
+
+    /// Where releases are signed.
+    pub(crate) fn desk(&self) -> &Path {
+        self.controller.desk()
+    }
+
     /// The controller's process id.
-    pub(super) fn pid(&self) -> anyhow::Result<u32> {
+    pub(crate) fn pid(&self) -> anyhow::Result<u32> {
         self.controller.process().pid().context("the controller does not run")
     }
 
     /// Starts it again with another interval. All sessions end.
-    pub(super) fn attest_every_second(&mut self) -> anyhow::Result<()> {
+    pub(crate) fn attest_every_second(&mut self) -> anyhow::Result<()> {
         restart_with(&mut self.controller, INTERVAL)
     }
 
     /// Ends it in order.
-    pub(super) fn stop(mut self) -> anyhow::Result<()> {
+    pub(crate) fn stop(mut self) -> anyhow::Result<()> {
         self.controller.stop()
     }
 }

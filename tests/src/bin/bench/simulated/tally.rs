@@ -9,7 +9,7 @@ use flota_sim::agent::{Observer, SessionEnd, SessionEvent};
 use tokio::sync::Notify;
 
 /// Verdicts of every session.
-pub(super) struct Tally {
+pub(crate) struct Tally {
     counts: Mutex<Counts>,
     changed: Notify,
     hosts: usize,
@@ -27,13 +27,13 @@ struct Counts {
 }
 
 impl Tally {
-    pub(super) fn new(hosts: usize) -> Self {
+    pub(crate) fn new(hosts: usize) -> Self {
         let counts = Counts { passed_once: vec![false; hosts], ..Counts::default() };
         Self { counts: Mutex::new(counts), changed: Notify::new(), hosts }
     }
 
     /// For the session of this host.
-    pub(super) fn observer(self: &Arc<Self>, host: usize) -> Observer {
+    pub(crate) fn observer(self: &Arc<Self>, host: usize) -> Observer {
         let tally = Arc::clone(self);
         Arc::new(move |event| {
             if let SessionEvent::Verdict { verdict, reasons, took } = event {
@@ -43,12 +43,12 @@ impl Tally {
     }
 
     /// A session ended, which none should.
-    pub(super) fn ended(&self, host: &str, end: &SessionEnd) {
+    pub(crate) fn ended(&self, host: &str, end: &SessionEnd) {
         self.wrong(format!("the session of {host} ended: {}", flota_daemon::error_chain::chain(end)));
     }
 
     /// Waits until every host has passed once.
-    pub(super) async fn all_passed_once(&self, bound: Duration) -> anyhow::Result<()> {
+    pub(crate) async fn all_passed_once(&self, bound: Duration) -> anyhow::Result<()> {
         let passed = tokio::time::timeout(bound, async {
             loop {
                 let changed = self.changed.notified();
@@ -65,7 +65,7 @@ impl Tally {
     }
 
     /// Milliseconds from evidence to verdict of all verdicts since the last call.
-    pub(super) fn take(&self) -> anyhow::Result<Vec<f64>> {
+    pub(crate) fn take(&self) -> anyhow::Result<Vec<f64>> {
         self.check()?;
         Ok(std::mem::take(&mut self.lock().latencies))
     }
@@ -103,7 +103,7 @@ impl Tally {
 }
 
 /// The value that this share of all is below, or at.
-pub(super) fn percentile(values: &mut [f64], percent: usize) -> anyhow::Result<f64> {
+pub(crate) fn percentile(values: &mut [f64], percent: usize) -> anyhow::Result<f64> {
     ensure!(!values.is_empty(), "nothing was measured");
     values.sort_by(f64::total_cmp);
     let index = (values.len() * percent).div_ceil(100).saturating_sub(1);

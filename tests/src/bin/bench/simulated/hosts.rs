@@ -16,7 +16,7 @@ use crate::figure::{Bar, Figure};
 use crate::ground::Ground;
 
 /// How many.
-pub(super) const HOSTS: u16 = 1000;
+pub(crate) const HOSTS: u16 = 1000;
 /// Hosts that enrol or connect at once.
 const AT_ONCE: usize = 32;
 /// All sessions are up and attested within seconds; this is for a machine that does something else beside it.
@@ -25,13 +25,13 @@ const READY_BOUND: Duration = Duration::from_mins(2);
 const ENROLMENTS: f64 = 100.0;
 
 /// A host that is in.
-pub(super) type Enrolled = (SimulatedAgent, Member);
+pub(crate) type Enrolled = (SimulatedAgent, Member);
 
-/// Their TPMs. The first run makes them, which takes a minute or two, and keeps them for the next.
-pub(super) fn population(ground: &Ground) -> anyhow::Result<Population> {
+/// The TPMs of so many, [`HOSTS`] at most. The first run makes all, which takes a minute or two, and keeps them for the next.
+pub(crate) fn population(ground: &Ground, count: u16) -> anyhow::Result<Population> {
     let folder = ground.kept("simulated-hosts");
-    match Population::load(&folder, HOSTS.into()) {
-        Ok(population) if population.tpms().len() == usize::from(HOSTS) => return Ok(population),
+    match Population::load(&folder, count.into()) {
+        Ok(population) if population.tpms().len() == usize::from(count) => return Ok(population),
         _ => eprintln!("making them, once"),
     }
     let population = Population::generate(HOSTS.into(), AkKind::P256)?;
@@ -39,22 +39,23 @@ pub(super) fn population(ground: &Ground) -> anyhow::Result<Population> {
         std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
     }
     population.save(&folder)?;
-    Ok(population)
+    Ok(Population::load(&folder, count.into())?)
 }
 
 /// Enrols them all; tokens are made before the clock starts, as the keys were.
-pub(super) async fn enrol(
+pub(crate) async fn enrol(
     fleet: &SimFleet,
     population: &Population,
 ) -> anyhow::Result<(Arc<Vec<Enrolled>>, Vec<Figure>)> {
+    let count = u16::try_from(population.tpms().len())?;
     let mut tokens = Vec::new();
     let mut operator = TokensClient::new(fleet.operator().await?);
-    for index in 0..HOSTS {
+    for index in 0..count {
         let request =
             v1::CreateTokenRequest { host_name: format!("sim-{index:05}"), ..v1::CreateTokenRequest::default() };
         tokens.push(operator.create(request).await?.into_inner().token);
     }
-    let hosts = (0..HOSTS).zip(population.tpms()).zip(tokens).map(|((index, tpm), token)| {
+    let hosts = (0..count).zip(population.tpms()).zip(tokens).map(|((index, tpm), token)| {
         (SimulatedAgent::new(Arc::clone(tpm), fleet.place(loopback_address(index))), token)
     });
     let hosts: Arc<Vec<_>> = Arc::new(hosts.collect());
@@ -70,15 +71,15 @@ pub(super) async fn enrol(
         }
     })
     .await?;
-    let rate = f64::from(HOSTS) / began.elapsed().as_secs_f64();
-    ensure!(members.len() == usize::from(HOSTS), "{} hosts are enrolled", members.len());
-    let figure = Figure::new(format!("enrolments of {HOSTS} hosts over TLS, {AT_ONCE} at once"), rate, "1/s")
+    let rate = f64::from(count) / began.elapsed().as_secs_f64();
+    ensure!(members.len() == usize::from(count), "{} hosts are enrolled", members.len());
+    let figure = Figure::new(format!("enrolments of {count} hosts over TLS, {AT_ONCE} at once"), rate, "1/s")
         .bar(Bar::AtLeast(ENROLMENTS));
     Ok((Arc::new(members), vec![figure]))
 }
 
 /// Opens a session of each, and waits until each has passed its first attestation.
-pub(super) async fn connect(members: &Arc<Vec<Enrolled>>) -> anyhow::Result<(Arc<Tally>, Vec<Figure>)> {
+pub(crate) async fn connect(members: &Arc<Vec<Enrolled>>) -> anyhow::Result<(Arc<Tally>, Vec<Figure>)> {
     let tally = Arc::new(Tally::new(members.len()));
     let began = Instant::now();
     at_once(members.len(), {
@@ -96,8 +97,8 @@ pub(super) async fn connect(members: &Arc<Vec<Enrolled>>) -> anyhow::Result<(Arc
     })
     .await?;
     tally.all_passed_once(READY_BOUND).await?;
-    let took = began.elapsed().as_secs_f64();
-    Ok((tally, vec![Figure::new(format!("sessions of {HOSTS} hosts until each is attested"), took, "s")]))
+    let (took, count) = (began.elapsed().as_secs_f64(), members.len());
+    Ok((tally, vec![Figure::new(format!("sessions of {count} hosts until each is attested"), took, "s")]))
 }
 
 /// What `work` gives for every index, [`AT_ONCE`] at once, in no order.
