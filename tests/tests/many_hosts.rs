@@ -27,11 +27,11 @@ const BUDGET: usize = 5;
 /// Hosts that may change at once in all.
 const AT_ONCE: usize = 16;
 /// How long a bot takes to answer.
-const PROBATION: Duration = Duration::from_millis(600);
+const PROBATION: Duration = Duration::from_millis(800);
 /// Pause before a host connects again.
 const AGAIN: Duration = Duration::from_millis(100);
 /// Between two deaths of the controller.
-const LIFE: Duration = Duration::from_secs(3);
+const LIFE: Duration = Duration::from_secs(2);
 /// The whole rollout, deaths included.
 const BOUND: Duration = Duration::from_mins(4);
 
