@@ -33,7 +33,7 @@ const WRITABLE_BY_OTHERS: u32 = 0o022;
     about = "Owns the releases of a bot host and its bot's service; has no network"
 )]
 struct Cli {
-    /// The agent's settings; the supervisor reads [supervisor], [bot], [package] and [update] of them
+    /// The agent's settings; the supervisor reads [supervisor], [bot], [package], [update] and [programs] of them
     #[arg(long, value_name = "FILE", default_value = "/etc/flota/agent.toml")]
     config: PathBuf,
 }

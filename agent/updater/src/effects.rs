@@ -16,7 +16,7 @@ use crate::bot::BotError;
 use crate::outside::{Origin, Outsides};
 use crate::self_test::self_test;
 use crate::service::Service;
-use crate::settings::{ExchangeCheck, UpdaterSettings};
+use crate::settings::{Component, ExchangeCheck, UpdaterSettings};
 use crate::slots::Slots;
 use crate::{preflight, stage, verify};
 
@@ -216,7 +216,9 @@ impl Host {
             moved.map_err(|error| chain(&error))
         });
         moved.await?;
-        if to.is_some() || self.bot.runs_without_a_release() { self.bot.start().await.map_err(failed) } else { Ok(()) }
+        // Without a release there is no bot; of our own programs there is the installed one.
+        let runs_without = self.settings.package.component != Component::Bot;
+        if to.is_some() || runs_without { self.bot.start().await.map_err(failed) } else { Ok(()) }
     }
 
     /// Runs what blocks, after whatever still runs from before.

@@ -43,9 +43,9 @@ impl Origin {
 /// Every future may be dropped at any await, and is then begun again later: keep what was fetched so far. What has a body here
 /// is for an outside that has nothing to say on the matter.
 pub trait Outside: Send + Sync {
-    /// Whether somebody is there at the moment.
-    fn is_there(&self) -> bool {
-        true
+    /// The program that is there at the moment, as it says itself; `None` if nobody is, or it is this one.
+    fn program(&self) -> Option<PathBuf> {
+        None
     }
 
     /// Who this host is in its fleet, for the waves of releases; `None` outside of one.

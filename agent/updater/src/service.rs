@@ -78,11 +78,6 @@ impl Service {
             Self::Own(_) => Ok(()),
         }
     }
-
-    /// Whether there is something to start when `current` names nothing: this program is installed as well.
-    pub(crate) fn runs_without_a_release(&self) -> bool {
-        matches!(self, Self::Own(_))
-    }
 }
 
 impl Own {
@@ -100,7 +95,11 @@ impl Own {
 
 /// Whether the program that runs is what `current` names, or the installed one where it names nothing.
 pub(crate) fn is_current(root: &Path) -> io::Result<bool> {
-    let program = std::env::current_exe()?;
+    is_named(root, &std::env::current_exe()?)
+}
+
+/// The same of another program.
+pub(crate) fn is_named(root: &Path, program: &Path) -> io::Result<bool> {
     match fs::canonicalize(root.join(CURRENT)) {
         Ok(folder) => Ok(program.starts_with(folder)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(!program.starts_with(fs::canonicalize(root)?)),

@@ -1,11 +1,11 @@
 //! Whether a release proves healthy: its bot, and the exchange.
 
 use flota_daemon::error_chain::chain;
-
 use tokio::time::Instant;
 
 use crate::effects::Host;
 use crate::outside::Outside;
+use crate::service::is_named;
 use crate::settings::{Component, ExchangeCheck};
 
 impl Host {
@@ -40,13 +40,20 @@ impl Host {
         Ok(())
     }
 
-    /// Whether what is updated is well. An agent that runs and does not come to its supervisor is none.
+    /// Whether what is updated is well. An agent that does not come to its supervisor is none; and where a release of it does not
+    /// run, the installed one does, and comes.
     async fn healthy(&self) -> Result<(), String> {
         self.bot.health().await.map_err(|error| chain(&error))?;
-        if self.settings.package.component == Component::Agent && !self.outsides.controller.is_there() {
-            return Err("the agent does not connect to the supervisor".to_owned());
+        if self.settings.package.component != Component::Agent {
+            return Ok(());
         }
-        Ok(())
+        let program = self.outsides.controller.program();
+        let program = program.ok_or("the agent does not connect to the supervisor")?;
+        match is_named(&self.settings.root, &program) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(format!("another agent runs in its place: {}", program.display())),
+            Err(error) => Err(format!("which agent runs cannot be told: {error}")),
+        }
     }
 
     async fn watch_without_end(&self, outside: &dyn Outside, check: ExchangeCheck, last: &mut String) {

@@ -145,20 +145,35 @@ fn an_agent_becomes_its_next_release_and_leaves_one_that_does_not_run() {
     fleet.hosts[0].kill_supervisor().unwrap();
     let (folder, agent) = (fleet.hosts[0].root().parent().unwrap().to_owned(), fleet.bins.path("flota-agent"));
     let (folder_text, agent) = (folder.display(), agent.display());
+    // As systemd keeps it: what ends is started again.
+    let run = format!("{agent} run --config {folder_text}/agent.toml");
     let start = format!(
-        "cd {folder_text}; TSS2_LOG=all+none setsid {agent} run --config {folder_text}/agent.toml \
-         >>{folder_text}/agent.log 2>&1 & echo $! >{folder_text}/agent.pid"
+        "cd {folder_text}; TSS2_LOG=all+none setsid sh -c 'while :; do {run}; sleep 0.1; done' >>{folder_text}/agent.log 2>&1 & \
+         echo $! >{folder_text}/agent.pid"
     );
-    let stop = format!("kill $(cat {folder_text}/agent.pid) 2>&- && sleep 0.3; :");
+    let stop = format!("kill -s TERM -- \"-$(cat {folder_text}/agent.pid)\" 2>/dev/null && sleep 0.3; :");
     let health = format!("kill -0 $(cat {folder_text}/agent.pid)");
     let root = programs(&fleet.hosts[0], &start, &stop, &health).join("agent");
     fleet.hosts[0].start_supervisor().unwrap();
     assert!(Command::new("sh").args(["-c", &start]).status().unwrap().success());
     let _stopper = Stopper(stop);
     fleet.wait_for("fra-bot-01", "the agent", |host| host["trust"] == "trusted").unwrap();
-    sign(&fleet, "flota-agent", "0.2.0", &program(&fleet, "flota-agent"));
     let (host, desk) = (&fleet.hosts[0], fleet.controller.desk().to_str().unwrap());
 
+    sign(&fleet, "flota-agent", "0.1.0", &broken(&fleet));
+    let (code, said) = update(host, &["apply", desk, "--of", "agent"]);
+    assert!(
+        code == 1 && said.contains("the installed program runs here again"),
+        "{code} {said}\n{}",
+        host.supervisor_log()
+    );
+    assert!(
+        Command::new("sh").args(["-c", &health]).status().unwrap().success(),
+        "the installed agent was not started"
+    );
+    fleet.wait_for("fra-bot-01", "the installed agent", |host| host["liveness"] == "connected").unwrap();
+
+    sign(&fleet, "flota-agent", "0.2.0", &program(&fleet, "flota-agent"));
     let (code, said) = update(host, &["apply", desk, "--of", "agent"]);
     assert!(code == 0 && said.contains("0.2.0 runs here."), "{code} {said}\n{}", host.supervisor_log());
     assert_eq!(running("flota-agent", &root), 1, "{}", host.log());
@@ -167,6 +182,10 @@ fn an_agent_becomes_its_next_release_and_leaves_one_that_does_not_run() {
     sign(&fleet, "flota-agent", "0.3.0", &broken(&fleet));
     let (code, said) = update(host, &["apply", desk, "--of", "agent"]);
     assert!(code == 1 && said.contains("0.2.0 runs here again"), "{code} {said}\n{}", host.supervisor_log());
+    assert!(
+        said.contains("another agent runs in its place"),
+        "the installed one, when the release did not run: {said}"
+    );
     wait::until("the agent of before", BOUND, || Ok((running("flota-agent", &root) == 1).then_some(()))).unwrap();
     fleet.wait_for("fra-bot-01", "the agent", |host| host["liveness"] == "connected").unwrap();
 }

@@ -63,7 +63,7 @@ impl Rollback {
         match client.call(Call::RollBack { expected: self.expect }).await.map_err(uncalled)? {
             Returned::Accepted { generation } => {
                 let (report, _) = follow(client, &known, Some(&outside), generation).await?;
-                Ok(answer(&report, "the release before"))
+                Ok(answer(&report, &known, "the release before"))
             }
             _ => Err(Failure::because(UNEXPECTED, EXIT_REFUSED)),
         }

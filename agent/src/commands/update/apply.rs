@@ -65,7 +65,7 @@ impl Apply {
             },
         };
         let (report, client) = follow(client, &known, Some(&serving), generation).await?;
-        let mut answer = answer(&report, &release.version);
+        let mut answer = answer(&report, &known, &release.version);
         let export = outside.export_made().await;
         if let Some(ExportFile { path, digest, .. }) = &export {
             answer = answer.and(&format!("security export before it: {} (sha256 {digest})\n", path.display()));

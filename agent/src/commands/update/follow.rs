@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flota_model::Generation;
 use flota_model::update::{UpdatePhase, UpdateReport};
+use flota_updater::settings::Component;
 use flota_updater::socket::{CallError, Client, ConnectError, Service};
 use flota_updater::{Origin, Outside};
 use tokio::time::Instant;
@@ -96,8 +97,12 @@ async fn follow_here(
 }
 
 /// The end, in a sentence and a code.
-pub(super) fn answer(report: &UpdateReport, wanted: &str) -> Answer {
-    let runs = if report.version.is_empty() { "nothing" } else { &report.version };
+pub(super) fn answer(report: &UpdateReport, known: &Known, wanted: &str) -> Answer {
+    let runs = match (report.version.as_str(), known.component) {
+        ("", Component::Bot) => "nothing",
+        ("", _) => "the installed program",
+        (version, _) => version,
+    };
     let (sentence, code) = match report.phase {
         UpdatePhase::Committed => (format!("{runs} runs here."), 0),
         UpdatePhase::RolledBack => (format!("{wanted} did not prove healthy; {runs} runs here again."), EXIT_WENT_BACK),

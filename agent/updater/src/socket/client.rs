@@ -86,6 +86,7 @@ impl Client {
             protocol: PROTOCOL,
             serves: service.as_ref().map(|service| service.origin),
             host_id: service.as_ref().and_then(|service| service.outside.host_id()),
+            program: std::env::current_exe().ok(),
         };
         frame::write(&mut to, &hello).await.map_err(failed)?;
         let (calls, waiting) = mpsc::channel(WAITING_CALLS);

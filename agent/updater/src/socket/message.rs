@@ -26,6 +26,8 @@ pub(super) enum FromClient {
         serves: Option<Origin>,
         /// Who the host is in its fleet, as far as the client knows.
         host_id: Option<String>,
+        /// Where the client's own program is.
+        program: Option<PathBuf>,
     },
     /// A question or a wish; answered by [`FromServer::Returned`] of the same number.
     Call { number: u64, of: Component, call: Call },

@@ -154,7 +154,7 @@ impl Context {
     async fn attend(&self, stream: UnixStream, connection: u64, user: u32, rights: Rights) -> io::Result<()> {
         let (mut from, mut to) = stream.into_split();
         let hello = tokio::time::timeout(HELLO_TIMEOUT, frame::read(&mut from)).await??;
-        let Some(FromClient::Hello { protocol, serves, host_id }) = hello else { return Ok(()) };
+        let Some(FromClient::Hello { protocol, serves, host_id, program }) = hello else { return Ok(()) };
         if let Some(why) = refusal(rights, user, protocol, serves) {
             tracing::warn!(user, why, "a connection to the updater was refused");
             return frame::write(&mut to, &FromServer::Goodbye { why }).await;
@@ -168,7 +168,7 @@ impl Context {
             Origin::Host => &self.sides.host,
         });
         if let Some(side) = side {
-            side.enter(connection, out.clone(), self.believed(host_id).await);
+            side.enter(connection, out.clone(), self.believed(host_id).await, program);
         }
         let listened = self.listen(&mut from, &out, rights, connection, side).await;
         if let Some(side) = side {

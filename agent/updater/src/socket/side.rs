@@ -21,6 +21,11 @@ use crate::outside::{BoxFuture, Outside, OutsideError, Outsides};
 /// How long a question waits for somebody to be there: longer than it takes to start an agent again.
 const ABSENCE: Duration = Duration::from_secs(30);
 
+/// Longest that a package may take to come, or an export to be safe elsewhere, in one attempt.
+const LONG_WORK: Duration = Duration::from_hours(6);
+/// Longest that anything else may take: an exchange is asked several things, each with a limit of its own.
+const SHORT_WORK: Duration = Duration::from_mins(2);
+
 /// Both outsides of an updater that has no network at all.
 #[derive(Debug, Clone)]
 pub struct Sides {
@@ -72,6 +77,7 @@ pub(super) struct Side {
 struct Peer {
     /// Which connection it is.
     connection: u64,
+    program: Option<PathBuf>,
     out: mpsc::Sender<FromServer>,
     waiting: HashMap<u64, oneshot::Sender<Result<Given, Trouble>>>,
     next: u64,
@@ -101,10 +107,16 @@ impl Side {
     }
 
     /// Somebody is there; whoever was there before is not asked any more.
-    pub(super) fn enter(&self, connection: u64, out: mpsc::Sender<FromServer>, host_id: Option<String>) {
+    pub(super) fn enter(
+        &self,
+        connection: u64,
+        out: mpsc::Sender<FromServer>,
+        host_id: Option<String>,
+        program: Option<PathBuf>,
+    ) {
         // Assigning an option cannot leave it half-done.
         *self.host_id.lock().unwrap_or_else(PoisonError::into_inner) = host_id;
-        *self.peer() = Some(Peer { connection, out, waiting: HashMap::new(), next: 1 });
+        *self.peer() = Some(Peer { connection, program, out, waiting: HashMap::new(), next: 1 });
         self.came.notify_waiters();
     }
 
@@ -142,7 +154,9 @@ impl Side {
             }
         });
         let (asked, answer) = asked.await.map_err(|_| absent())?;
-        let answer = answer.await.map_err(|_| absent())?;
+        let in_time = tokio::time::timeout(patience(&ask), answer).await;
+        let too_long = |_| Trouble::new("the other end of the socket does not answer".to_owned(), Cause::Transient);
+        let answer = in_time.map_err(too_long)?.map_err(|_| absent())?;
         drop(asked);
         answer
     }
@@ -174,8 +188,8 @@ impl Peer {
 }
 
 impl Outside for Arc<Side> {
-    fn is_there(&self) -> bool {
-        self.peer().is_some()
+    fn program(&self) -> Option<PathBuf> {
+        self.peer().as_ref().and_then(|peer| peer.program.clone())
     }
 
     fn host_id(&self) -> Option<String> {
@@ -223,6 +237,14 @@ impl Outside for Arc<Side> {
 
     fn tidy(&self) -> BoxFuture<'_, ()> {
         Box::pin(async { self.tell(Ask::Tidy) })
+    }
+}
+
+/// How long an answer is waited for.
+fn patience(ask: &Ask) -> Duration {
+    match ask {
+        Ask::Fetch { .. } | Ask::Export { .. } => LONG_WORK,
+        _ => SHORT_WORK,
     }
 }
 
