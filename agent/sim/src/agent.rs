@@ -14,8 +14,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use flota_model::{HostId, HostName};
-use flota_net::dial::DialError;
+use flota_net::dial::{self, DialError, Dialed};
 use flota_net::tls::{self, TlsFileError};
+use flota_seal::binding::EXPORTER_LABEL;
+use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
@@ -26,7 +28,6 @@ pub use update::Script;
 
 use update::Updates;
 
-use crate::dial::dial;
 use crate::soft_tpm::{SoftTpm, SoftTpmError};
 
 /// Where the controller is, and where the simulated host is.
@@ -105,7 +106,7 @@ impl SimulatedAgent {
     /// Becomes a member of the fleet, with the whole line that `flota token create` printed.
     pub async fn enrol(&self, token: &str) -> Result<Member, EnrolError> {
         let tls = tls::anonymous_client_config(self.place.fleet_ca.clone())?;
-        let connection = dial(&self.place.enrollment, self.place.source, tls).await?;
+        let connection = self.dial(&self.place.enrollment, tls).await?;
         enrol::enrol(&self.tpm, connection, token).await
     }
 
@@ -114,8 +115,12 @@ impl SimulatedAgent {
         let key = CertifiedKey::new(vec![member.certificate.clone()], self.tpm.tls_signing_key()?);
         let resolver = Arc::new(SingleCertAndKey::from(key));
         let tls = tls::client_config_with(self.place.fleet_ca.clone(), resolver)?;
-        let connection = dial(&self.place.fleet, self.place.source, tls).await?;
+        let connection = self.dial(&self.place.fleet, tls).await?;
         Ok(session::open(Arc::clone(&self.tpm), self.updates.clone(), connection, member, observer).await?)
+    }
+
+    async fn dial(&self, endpoint: &str, tls: ClientConfig) -> Result<Dialed, DialError> {
+        dial::dial_from(self.place.source, endpoint, tls, EXPORTER_LABEL).await
     }
 }
 

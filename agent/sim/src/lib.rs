@@ -7,7 +7,6 @@
 //! Start at [`SimulatedAgent`]; a [`Population`] is where the TPMs of thousands come from.
 
 pub mod agent;
-mod dial;
 mod manufacturer;
 mod population;
 pub mod soft_tpm;

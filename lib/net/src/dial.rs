@@ -5,13 +5,14 @@
 
 mod farewell;
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint, Uri};
 
@@ -21,9 +22,9 @@ pub use farewell::Farewell;
 /// Time for TCP and TLS together; a TPM signs in well under a second even when it is busy.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// An idle connection is probed this often, and given up when a probe is not answered in [`KEEPALIVE_TIMEOUT`].
-pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// How long a probe may stay unanswered.
-pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of keying material exported from the connection.
 pub const EXPORTER_BYTES: usize = 32;
 
@@ -83,14 +84,34 @@ pub async fn dial(endpoint: &str, tls: ClientConfig) -> Result<Dialed, DialError
 ///
 /// With TLS 1.3 this succeeds even when the server is about to refuse the client certificate: the first RPC then fails.
 pub async fn dial_with_exporter(endpoint: &str, tls: ClientConfig, label: &[u8]) -> Result<Dialed, DialError> {
-    dial_attended(endpoint, tls, label).await.map(|(dialed, _)| dialed)
+    open(endpoint, None, tls, label).await.map(|(dialed, _)| dialed)
+}
+
+/// The same, from an address of the caller's own if one is given, and not from whatever address the system chooses: a
+/// controller limits enrolments by address, and a thousand simulated hosts in one process are no flood from one.
+pub async fn dial_from(
+    source: Option<IpAddr>,
+    endpoint: &str,
+    tls: ClientConfig,
+    label: &[u8],
+) -> Result<Dialed, DialError> {
+    open(endpoint, source, tls, label).await.map(|(dialed, _)| dialed)
 }
 
 /// The same, for callers who want to know why the connection ended.
 pub async fn dial_attended(endpoint: &str, tls: ClientConfig, label: &[u8]) -> Result<(Dialed, Farewell), DialError> {
+    open(endpoint, None, tls, label).await
+}
+
+async fn open(
+    endpoint: &str,
+    source: Option<IpAddr>,
+    tls: ClientConfig,
+    label: &[u8],
+) -> Result<(Dialed, Farewell), DialError> {
     let (host, port) = split(endpoint)?;
     let address = format!("{host}:{port}");
-    let attempt = tokio::time::timeout(CONNECT_TIMEOUT, connect(host, port, &address, tls));
+    let attempt = tokio::time::timeout(CONNECT_TIMEOUT, connect(host, port, source, &address, tls));
     let stream = attempt.await.map_err(|_| DialError::Timeout(address.clone()))??;
     let exporter = stream
         .get_ref()
@@ -113,16 +134,33 @@ fn split(endpoint: &str) -> Result<(String, u16), DialError> {
 
 type TlsStream = tokio_rustls::client::TlsStream<TcpStream>;
 
-async fn connect(host: String, port: u16, address: &str, tls: ClientConfig) -> Result<TlsStream, DialError> {
+async fn connect(
+    host: String,
+    port: u16,
+    source: Option<IpAddr>,
+    address: &str,
+    tls: ClientConfig,
+) -> Result<TlsStream, DialError> {
     let name = ServerName::try_from(host.clone()).map_err(|_| DialError::Address(address.to_owned()))?;
-    let tcp = TcpStream::connect((host.as_str(), port))
-        .await
-        .map_err(|source| DialError::Connect { address: address.to_owned(), source })?;
-    tcp.set_nodelay(true).map_err(|source| DialError::Connect { address: address.to_owned(), source })?;
+    let failed = |source| DialError::Connect { address: address.to_owned(), source };
+    let tcp = match source {
+        None => TcpStream::connect((host.as_str(), port)).await.map_err(failed)?,
+        Some(source) => connect_from(source, &host, port).await.map_err(failed)?,
+    };
+    tcp.set_nodelay(true).map_err(failed)?;
     TlsConnector::from(Arc::new(tls))
         .connect(name, tcp)
         .await
         .map_err(|source| DialError::Handshake { address: address.to_owned(), source })
+}
+
+async fn connect_from(source: IpAddr, host: &str, port: u16) -> std::io::Result<TcpStream> {
+    let mut addresses = tokio::net::lookup_host((host, port)).await?;
+    let same_family = addresses.find(|address| address.is_ipv4() == source.is_ipv4());
+    let address = same_family.ok_or_else(|| std::io::Error::other("it has no address of the host's own kind"))?;
+    let socket = if source.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.bind(SocketAddr::new(source, 0))?;
+    socket.connect(address).await
 }
 
 async fn over(stream: Attended<TlsStream>, address: &str) -> Result<Channel, DialError> {
