@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use flota_model::HostId;
 use flota_model::budget::Budget;
-use flota_model::rollout::{RolloutPlan, RolloutSpec, TargetSpec};
+use flota_model::rollout::{RolloutPlan, RolloutSpec, TargetSpec, TargetState};
 use flota_model::update::UpdatePhase;
 
 use crate::snapshot::{FleetSnapshot, HostFacts};
@@ -25,7 +25,8 @@ impl<'a> Places<'a> {
     /// As plan and fleet have it.
     pub(crate) fn new(spec: &'a RolloutSpec, plan: &RolloutPlan, fleet: &FleetSnapshot) -> Self {
         let mut places = Self { budgets: &spec.budgets, taken: vec![BTreeMap::new(); spec.budgets.len()] };
-        for (host, _) in plan.targets.iter().filter(|(_, target)| target.state.is_in_flight()) {
+        let disrupted = |state: TargetState| state.is_in_flight() || matches!(state, TargetState::Unhealthy { .. });
+        for (host, _) in plan.targets.iter().filter(|(_, target)| disrupted(target.state)) {
             if let Some(wanted) = spec.targets.get(host) {
                 places.take(host, wanted);
             }

@@ -1,97 +1,122 @@
-//! Starts hosts, and takes offers back.
+//! Starts hosts, as far as waves, gates, hours, slots and budgets let them.
 
 use flota_model::Timestamp;
 use flota_model::rollout::{
-    Owner, RolloutIntent, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetSpec, TargetState,
+    Owner, PauseAfter, RolloutIntent, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetSpec, TargetState,
 };
-use flota_model::update::{Generation, UpdatePhase};
+use flota_model::update::Generation;
 
 use crate::budgets::Places;
+use crate::gates::{WaveEnd, wave_end};
+use crate::hours::{Hours, hours};
 use crate::snapshot::{Contact, FleetSnapshot, HostFacts};
 use crate::target::{Standing, not_started, reason};
-use crate::windows::{Opening, opening};
-use crate::{change, count, unaccepted_failures};
+use crate::{change, count};
 
 /// Moves on to the next wave when this one has passed, and starts what may start.
 pub(crate) fn advance(
     spec: &RolloutSpec,
-    intent: RolloutIntent,
+    intent: &RolloutIntent,
     plan: &mut RolloutPlan,
     fleet: &FleetSnapshot,
     now: Timestamp,
 ) {
-    while wave(spec, intent, plan) == WaveEnd::Passed && plan.wave.saturating_add(1) < spec.waves.len() {
+    let end = loop {
+        tell_who_can_start(spec, plan, fleet, now);
+        match wave_end(spec, intent, plan) {
+            WaveEnd::Passed if plan.wave.saturating_add(1) < spec.waves.len() => {}
+            end => break end,
+        }
+        if pauses_here(spec, intent, plan) {
+            let name = spec.wave_name(plan.wave);
+            let cause = format!("{name} has passed; the next wave waits for a person to let it go on");
+            return stand_still(plan, RolloutState::Paused, cause, now);
+        }
         plan.wave = plan.wave.saturating_add(1);
         plan.wave_passed_at = Some(now);
-    }
-    start_hosts(spec, plan, fleet, now);
-    (plan.state, plan.cause) = match wave(spec, intent, plan) {
-        WaveEnd::NobodySucceeded => {
-            let name = spec.waves.get(plan.wave).map_or("the wave", String::as_str);
-            (RolloutState::Halted, format!("nobody of {name} succeeded; nothing new starts until a person decides"))
-        }
-        WaveEnd::Passed | WaveEnd::NotYet => conclusion(spec, plan, now),
     };
-}
-
-/// Whether the wave in progress is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum WaveEnd {
-    /// Somebody is in motion, or may still be started.
-    NotYet,
-    /// Nobody is in motion, and somebody succeeded or a person accepted that nobody did.
-    Passed,
-    /// Nobody is in motion and nobody succeeded: no data is not success.
-    NobodySucceeded,
-}
-
-fn wave(spec: &RolloutSpec, intent: RolloutIntent, plan: &RolloutPlan) -> WaveEnd {
-    let states: Vec<TargetState> = in_wave(spec, plan, plan.wave).map(|target| target.state).collect();
-    let ended = |state: &TargetState| state.is_failure() || !(state.is_in_flight() || state.is_waiting());
-    let failed = states.iter().any(|state| state.is_failure());
-    if !states.iter().all(|state| ended(state) || *state == TargetState::Deferred) {
-        return WaveEnd::NotYet;
+    if let WaveEnd::Failed(why) = end {
+        let cause = format!("{why}; nothing new starts until a person decides");
+        return stand_still(plan, RolloutState::Halted, cause, now);
     }
-    if states.contains(&TargetState::Committed) || (failed && unaccepted_failures(intent, plan) == 0) {
-        return WaveEnd::Passed;
+    start_hosts(spec, plan, fleet, now, |_| true);
+    (plan.state, plan.cause) = conclusion(spec, plan, &end, now);
+}
+
+/// Of the waves that have begun: who waits for its turn, and who could not be started now.
+fn tell_who_can_start(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot, now: Timestamp) {
+    let wave = plan.wave;
+    for (host, target) in plan.targets.iter_mut().filter(|(_, target)| target.state.is_waiting()) {
+        let Some(wanted) = spec.targets.get(host).filter(|wanted| wanted.wave <= wave) else { continue };
+        let standing = match obstacle(fleet.host(host), wanted, now) {
+            Ok(_) => (TargetState::Pending, not_started()),
+            Err(obstacle) => obstacle,
+        };
+        change(target, standing, now);
     }
-    if failed { WaveEnd::NobodySucceeded } else { WaveEnd::NotYet }
 }
 
-fn in_wave<'a>(spec: &'a RolloutSpec, plan: &'a RolloutPlan, wave: usize) -> impl Iterator<Item = &'a TargetPlan> + 'a {
-    plan.targets
-        .iter()
-        .filter(move |(host, _)| spec.targets.get(*host).is_some_and(|target| target.wave == wave))
-        .map(|(_, target)| target)
+/// Hosts that a person asked to be tried again, of a rollout that is halted. Nobody else.
+pub(crate) fn retry_hosts(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot, now: Timestamp) {
+    start_hosts(spec, plan, fleet, now, |target| target.retried > 0);
 }
 
-fn start_hosts(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot, now: Timestamp) {
+fn pauses_here(spec: &RolloutSpec, intent: &RolloutIntent, plan: &RolloutPlan) -> bool {
+    let asked = match spec.pause_after {
+        PauseAfter::Nothing => false,
+        PauseAfter::Canary => plan.wave == 0,
+        PauseAfter::EachWave => true,
+    };
+    asked && !is_released(intent, plan.wave)
+}
+
+/// Whether a person let the rollout go on after this wave.
+pub(crate) fn is_released(intent: &RolloutIntent, wave: usize) -> bool {
+    usize::try_from(intent.wishes.released_waves).unwrap_or(usize::MAX) > wave
+}
+
+/// It stops by itself. Who could not be started anyway says so.
+fn stand_still(plan: &mut RolloutPlan, state: RolloutState, cause: String, now: Timestamp) {
+    for target in plan.targets.values_mut().filter(|target| target.state == TargetState::Pending) {
+        change(target, (TargetState::Pending, reason(Owner::Operator, "the rollout stands still")), now);
+    }
+    (plan.state, plan.cause) = (state, cause);
+}
+
+fn start_hosts(
+    spec: &RolloutSpec,
+    plan: &mut RolloutPlan,
+    fleet: &FleetSnapshot,
+    now: Timestamp,
+    admits: impl Fn(&TargetPlan) -> bool,
+) {
     let limit = usize::try_from(spec.max_in_flight.get()).unwrap_or(usize::MAX);
     let mut in_flight = count(plan, TargetState::is_in_flight);
-    let baking = plan.wave_passed_at.map(|passed| passed.plus(spec.bake)).filter(|until| now < *until);
+    let baking = bakes_until(spec, plan, now);
     let wave = plan.wave;
     let mut places = Places::new(spec, plan, fleet);
-    let opening = opening(&spec.windows, now);
+    let hours = hours(spec, now);
     for (host, target) in &mut plan.targets {
-        let Some(wanted) = spec.targets.get(host).filter(|_| target.state.is_waiting()) else { continue };
-        let budget = places.refuse(host, wanted);
-        let standing = match (obstacle(fleet.host(host), wanted, now), baking) {
+        if !target.state.is_waiting() || !admits(target) {
+            continue;
+        }
+        let Some(wanted) = spec.targets.get(host) else { continue };
+        let facts = fleet.host(host);
+        let pending = |owner, text: String| (TargetState::Pending, reason(owner, text));
+        let standing = match (obstacle(facts, wanted, now), baking) {
             _ if wanted.wave > wave => {
-                let name = spec.waves.get(wanted.wave).map_or("a later wave", String::as_str);
-                (TargetState::Pending, reason(Owner::Controller, format!("{name} has not begun")))
+                pending(Owner::Controller, format!("{} has not begun", spec.wave_name(wanted.wave)))
             }
             (Err(obstacle), _) => obstacle,
             (Ok(_), Some(until)) if wanted.wave == wave => {
-                (TargetState::Pending, reason(Owner::Controller, format!("the wave before it bakes until {until}")))
+                pending(Owner::Controller, format!("the wave before it bakes until {until}"))
             }
-            (Ok(_), _) if let Opening::Closed(opens) = opening => {
-                (TargetState::Pending, reason(Owner::Nobody, closed(opens)))
+            (Ok(_), _) if let Hours::Closed { why, .. } = &hours => pending(Owner::Controller, why.clone()),
+            (Ok(_), _) if let Some(frozen) = frozen(spec, fleet, facts, now) => pending(Owner::Controller, frozen),
+            (Ok(_), _) if in_flight >= limit => {
+                pending(Owner::Controller, format!("all {limit} slots for hosts in motion are in use"))
             }
-            (Ok(_), _) if in_flight >= limit => (
-                TargetState::Pending,
-                reason(Owner::Controller, format!("all {limit} slots for hosts in motion are in use")),
-            ),
-            (Ok(_), _) if let Some(budget) = budget => (TargetState::Pending, reason(Owner::Controller, budget)),
+            (Ok(_), _) if let Some(budget) = places.refuse(host, wanted) => pending(Owner::Controller, budget),
             (Ok(generation), _) => {
                 places.take(host, wanted);
                 in_flight = in_flight.saturating_add(1);
@@ -103,11 +128,18 @@ fn start_hosts(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSnapshot
     }
 }
 
-fn closed(opens: Option<Timestamp>) -> String {
-    match opens {
-        Some(opens) => format!("outside the rollout's windows; the next one opens at {opens}"),
-        None => "the rollout's windows never open".to_owned(),
-    }
+/// The end of the pause after the wave before this one, while it lasts.
+pub(crate) fn bakes_until(spec: &RolloutSpec, plan: &RolloutPlan, now: Timestamp) -> Option<Timestamp> {
+    plan.wave_passed_at.map(|passed| passed.plus(spec.bake)).filter(|until| now < *until)
+}
+
+/// What keeps this host from being changed now, if a freeze does.
+fn frozen(spec: &RolloutSpec, fleet: &FleetSnapshot, facts: Option<&HostFacts>, now: Timestamp) -> Option<String> {
+    let host = &facts?.host;
+    fleet.freeze(spec, host, now).map(|freeze| {
+        let (until, who) = (freeze.until, &freeze.created_by);
+        format!("frozen until {until} by {who}: {}", freeze.reason)
+    })
 }
 
 /// The generation to start a host with, or what keeps it from being started.
@@ -117,7 +149,7 @@ fn obstacle(facts: Option<&HostFacts>, wanted: &TargetSpec, now: Timestamp) -> R
         return Err((TargetState::Skipped, reason(Owner::Nobody, "the host is no longer in the fleet")));
     };
     if let Some(from) = wanted.not_before.filter(|from| now < *from) {
-        return deferred(Owner::Nobody, format!("the release's own waves reach it at {from}"));
+        return deferred(Owner::Controller, format!("the release's own waves reach it at {from}"));
     }
     let host = &facts.host;
     if host.awaits_approval {
@@ -149,112 +181,38 @@ fn obstacle(facts: Option<&HostFacts>, wanted: &TargetSpec, now: Timestamp) -> R
 }
 
 /// Where a running rollout stands after this plan.
-fn conclusion(spec: &RolloutSpec, plan: &RolloutPlan, now: Timestamp) -> (RolloutState, String) {
+fn conclusion(spec: &RolloutSpec, plan: &RolloutPlan, end: &WaveEnd, now: Timestamp) -> (RolloutState, String) {
     let waiting = count(plan, TargetState::is_waiting);
-    let moving = plan.targets.values().filter(|t| t.state.is_in_flight() && !t.state.is_failure()).count();
-    let failed = count(plan, TargetState::is_failure);
+    let moving = plan.targets.values().filter(|target| is_moving(target)).count();
+    let failed = plan.targets.values().filter(|target| target.counts_as_failed()).count();
     let committed = count(plan, |state| state == TargetState::Committed);
-    let name = spec.waves.get(plan.wave).map_or("", String::as_str);
+    let name = spec.wave_name(plan.wave);
     if waiting == 0 && moving == 0 {
         return if committed == plan.targets.len() {
             (RolloutState::Succeeded, format!("all {committed} hosts run it, confirmed by quotes"))
         } else {
-            let other = plan.targets.len().saturating_sub(committed).saturating_sub(failed);
+            let unknown = count(plan, |state| matches!(state, TargetState::Unknown { .. }));
+            let other = plan.targets.len().saturating_sub(committed).saturating_sub(failed).saturating_sub(unknown);
+            let unknown =
+                if unknown == 0 { String::new() } else { format!(", of {unknown} nobody knows their health") };
             (
                 RolloutState::SucceededWithExceptions,
-                format!("{committed} hosts run it, {failed} failed, {other} were left out"),
+                format!("{committed} hosts run it, {failed} failed, {other} were left out{unknown}"),
             )
         };
     }
-    let baking = plan.wave_passed_at.map(|passed| passed.plus(spec.bake)).filter(|until| now < *until);
-    let cause = match baking {
-        Some(until) => format!("the wave before {name} bakes until {until}"),
-        None if moving > 0 => format!("{name}: {moving} in motion"),
-        None if let Opening::Closed(opens) = opening(&spec.windows, now) => format!("{name}: {}", closed(opens)),
-        None => format!("{name}: {waiting} wait"),
+    let cause = match (bakes_until(spec, plan, now), end) {
+        (Some(until), _) => format!("the wave before {name} bakes until {until}"),
+        (None, _) if moving > 0 => format!("{name}: {moving} in motion"),
+        (None, _) if let Hours::Closed { why, .. } = hours(spec, now) => format!("{name}: {why}"),
+        (None, WaveEnd::NotYet(why)) if !why.is_empty() => format!("{name}: {why}"),
+        (None, WaveEnd::Passed) => format!("every wave has passed; {waiting} stragglers wait"),
+        (None, _) => format!("{name}: {waiting} wait"),
     };
     (RolloutState::Running, cause)
 }
 
-/// Paused or halted: offers that no host has accepted yet are taken back, so that a host which comes online now does
-/// not start something that was stopped meanwhile.
-pub(crate) fn withdraw_unaccepted(plan: &mut RolloutPlan, fleet: &FleetSnapshot, now: Timestamp) {
-    for (host, target) in &mut plan.targets {
-        let standing = match target.state {
-            TargetState::Offered { generation } => withdrawal(fleet.host(host), generation),
-            state if state.is_waiting() => (TargetState::Pending, reason(Owner::Operator, "the rollout stands still")),
-            _ => continue,
-        };
-        change(target, standing, now);
-    }
-}
-
-/// Aborting: offers are taken back, nothing starts, and it ends when nobody is in motion.
-pub(crate) fn wind_down(plan: &mut RolloutPlan, fleet: &FleetSnapshot, now: Timestamp) {
-    for (host, target) in &mut plan.targets {
-        let standing = match target.state {
-            TargetState::Offered { generation } | TargetState::Lost { generation, how: _ } => {
-                withdrawal(fleet.host(host), generation)
-            }
-            TargetState::Applying { generation } if can_turn_back(fleet.host(host)) => {
-                withdrawal(fleet.host(host), generation)
-            }
-            state if state.is_waiting() => (TargetState::Skipped, reason(Owner::Nobody, "the rollout was aborted")),
-            _ => continue,
-        };
-        change(target, standing, now);
-    }
-    let moving = plan.targets.iter().filter(|(host, target)| is_awaited(target.state, fleet.host(host))).count();
-    if moving > 0 {
-        plan.cause = format!("aborted by an operator; {moving} hosts in motion finish first");
-        return;
-    }
-    plan.state = RolloutState::Aborted;
-    let open = |target: &&mut TargetPlan| target.state.is_in_flight() && !target.state.is_failure();
-    for target in plan.targets.values_mut().filter(open) {
-        let text = "taken back; the host will hear of it when it returns";
-        change(target, (TargetState::Skipped, reason(Owner::Nobody, text)), now);
-    }
-}
-
-/// Whether the host has not reached the point of no return, as far as is known. It may be past it by the time it hears
-/// of the withdrawal; then it finishes what it does first.
-fn can_turn_back(facts: Option<&HostFacts>) -> bool {
-    let phase = facts.and_then(|facts| facts.host.observed.as_ref()).map(|report| report.phase);
-    matches!(
-        phase,
-        Some(
-            UpdatePhase::Offered
-                | UpdatePhase::Preflight
-                | UpdatePhase::Downloading
-                | UpdatePhase::Staged
-                | UpdatePhase::Exporting
-        )
-    )
-}
-
-/// Whether an abort waits for this target. A withdrawal must be stored; then a silent host reads it when it returns, and
-/// nobody waits for it.
-fn is_awaited(state: TargetState, facts: Option<&HostFacts>) -> bool {
-    let stored = |facts: &HostFacts| facts.host.desired.as_ref().map(|desired| desired.generation);
-    match state {
-        TargetState::Applying { .. } | TargetState::Confirming { .. } => true,
-        TargetState::Withdrawing { generation } => {
-            facts.is_some_and(|facts| facts.contact == Contact::Connected || stored(facts) < Some(generation))
-        }
-        _ => false,
-    }
-}
-
-fn withdrawal(facts: Option<&HostFacts>, offered: Generation) -> Standing {
-    let newest = facts.and_then(|facts| facts.host.desired.as_ref()).map(|desired| desired.generation);
-    if newest < Some(offered) {
-        // The executor has not given it to the host: there is nothing to take back.
-        return (TargetState::Pending, not_started());
-    }
-    let generation = Generation::after(newest.max(Some(offered)));
-    (
-        TargetState::Withdrawing { generation },
-        reason(Owner::Host, "taken back; the host has not confirmed that it heard"),
-    )
+/// Started, and its end is not known.
+pub(crate) fn is_moving(target: &TargetPlan) -> bool {
+    target.state.is_in_flight() && !target.state.is_failure()
 }

@@ -6,24 +6,31 @@
 
 mod budgets;
 mod dispatch;
+mod forecast;
+mod gates;
+mod hours;
 mod lint;
 mod snapshot;
+mod stop;
 mod target;
 mod waves;
 mod windows;
 
+use std::collections::BTreeMap;
+
+pub use forecast::{Assumptions, Forecast, GroupForecast, WaveForecast, forecast};
 pub use lint::{Note, lint};
-pub use snapshot::{Contact, FleetSnapshot, HostFacts};
-pub use target::{APPLY_WITHIN, CONFIRM_WITHIN, DARK_AFTER};
+pub use snapshot::{Contact, FleetSnapshot, HealthFact, HostFacts};
+pub use target::{APPLY_WITHIN, CHECK_WITHIN, CONFIRM_WITHIN, DARK_AFTER};
 pub use waves::{WaveSizes, assign_waves};
 pub use windows::is_zone;
 
 use target::Look;
 
-use flota_model::Timestamp;
 use flota_model::rollout::{
     IntentVerb, PlanId, RolloutIntent, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetState,
 };
+use flota_model::{HostId, Timestamp};
 
 /// Everything a plan depends on.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +38,9 @@ pub struct PlanInput<'a> {
     /// What the rollout is to do.
     pub spec: &'a RolloutSpec,
     /// What operators want now.
-    pub intent: RolloutIntent,
+    pub intent: &'a RolloutIntent,
+    /// Who has approved it, as it is specified now.
+    pub approvers: &'a [&'a str],
     /// The current plan; none for a rollout that was just created.
     pub parent: Option<(PlanId, &'a RolloutPlan)>,
     /// The fleet as it was known a moment ago.
@@ -52,40 +61,66 @@ pub enum Planned {
 
 /// Plans one rollout.
 pub fn plan(input: PlanInput<'_>) -> Planned {
-    let PlanInput { spec, intent, parent, fleet, now } = input;
-    let mut next = parent.map_or_else(|| first_plan(spec, now), |(id, parent)| successor(id, parent, now));
+    let PlanInput { spec, intent, approvers: _, parent, fleet, now } = input;
+    let mut next = successor(spec, parent, now);
     if next.state.is_terminal() {
         return Planned::Unchanged;
     }
 
+    observe(spec, &mut next, fleet, now);
+    stop::heed_wishes(intent, &mut next, fleet, now);
+    (next.state, next.cause) = rollout_state(&input, &next);
+    if !matches!(next.state, RolloutState::Draft | RolloutState::Aborting) {
+        stop::leave_out_the_late(spec, &mut next, now);
+    }
+    match next.state {
+        RolloutState::Running => dispatch::advance(spec, intent, &mut next, fleet, now),
+        RolloutState::AwaitingApproval | RolloutState::Paused | RolloutState::Inconclusive => {
+            stop::withdraw_unaccepted(&mut next, fleet, now);
+        }
+        RolloutState::Halted => {
+            stop::withdraw_unaccepted(&mut next, fleet, now);
+            dispatch::retry_hosts(spec, &mut next, fleet, now);
+        }
+        RolloutState::Aborting => stop::wind_down(intent, &mut next, fleet, now),
+        _ => {}
+    }
+    if !matches!(next.state, RolloutState::Draft | RolloutState::Aborting) {
+        stop::expire(spec, &mut next, fleet, now);
+    }
+
+    let parent = parent.map(|(_, parent)| parent);
+    keep_since(parent, &mut next);
+    match parent {
+        Some(parent) if says_the_same(parent, &next) => Planned::Unchanged,
+        _ => Planned::New(next),
+    }
+}
+
+fn observe(spec: &RolloutSpec, next: &mut RolloutPlan, fleet: &FleetSnapshot, now: Timestamp) {
     for (host, target) in &mut next.targets {
         let Some(wanted) = spec.targets.get(host) else { continue };
+        let (listening_since, health) = (fleet.listening_since, spec.gates.health);
         let observed = match fleet.host(host) {
             Some(facts) => {
-                let listening_since = fleet.listening_since;
-                target::observe(Look { rollout: spec.id, target, wanted, facts, listening_since, now })
+                target::observe(Look { rollout: spec.id, target, wanted, facts, health, listening_since, now })
             }
             None => target::observe_missing(target),
         };
         change(target, observed, now);
     }
-    let (state, cause) = rollout_state(spec, intent, &next);
-    next.state = state;
-    next.cause = cause;
-    match state {
-        RolloutState::Running => dispatch::advance(spec, intent, &mut next, fleet, now),
-        RolloutState::Paused | RolloutState::Halted => dispatch::withdraw_unaccepted(&mut next, fleet, now),
-        RolloutState::Aborting => dispatch::wind_down(&mut next, fleet, now),
-        _ => {}
-    }
+}
 
-    match parent {
-        Some((_, parent)) if says_the_same(parent, &next) => Planned::Unchanged,
-        _ => Planned::New(next),
+/// `since` is when a target came to the state it is in, whatever it went through while this plan was made.
+fn keep_since(parent: Option<&RolloutPlan>, next: &mut RolloutPlan) {
+    for (host, before) in parent.into_iter().flat_map(|parent| &parent.targets) {
+        if let Some(target) = next.targets.get_mut(host).filter(|target| target.state == before.state) {
+            target.since = before.since;
+        }
     }
 }
 
-/// Replaces what is known of a target; `since` moves only when the state does.
+/// Replaces what is known of a target.
 fn change(target: &mut TargetPlan, (state, reason): target::Standing, now: Timestamp) {
     if target.state != state {
         target.since = now;
@@ -94,45 +129,63 @@ fn change(target: &mut TargetPlan, (state, reason): target::Standing, now: Times
     target.reason = reason;
 }
 
-fn first_plan(spec: &RolloutSpec, now: Timestamp) -> RolloutPlan {
-    let waiting = || TargetPlan { state: TargetState::Pending, since: now, reason: target::not_started() };
-    RolloutPlan {
-        rollout: spec.id,
-        parent: None,
-        revision: 1,
-        made_at: now,
-        state: RolloutState::Draft,
-        cause: String::new(),
-        wave: 0,
-        wave_passed_at: None,
-        targets: spec.targets.keys().map(|host| (host.clone(), waiting())).collect(),
+/// The parent with a new name, or the first plan; hosts that joined since wait in it.
+fn successor(spec: &RolloutSpec, parent: Option<(PlanId, &RolloutPlan)>, now: Timestamp) -> RolloutPlan {
+    let waiting = || TargetPlan { state: TargetState::Pending, since: now, reason: target::not_started(), retried: 0 };
+    let mut next = match parent {
+        Some((id, parent)) => RolloutPlan {
+            parent: Some(id),
+            revision: parent.revision.saturating_add(1),
+            made_at: now,
+            ..parent.clone()
+        },
+        None => RolloutPlan {
+            rollout: spec.id,
+            parent: None,
+            revision: 1,
+            made_at: now,
+            state: RolloutState::Draft,
+            cause: String::new(),
+            wave: 0,
+            wave_passed_at: None,
+            targets: BTreeMap::<HostId, TargetPlan>::new(),
+        },
+    };
+    if next.targets.len() < spec.targets.len() {
+        for host in spec.targets.keys() {
+            next.targets.entry(host.clone()).or_insert_with(waiting);
+        }
     }
+    next
 }
 
-fn successor(id: PlanId, parent: &RolloutPlan, now: Timestamp) -> RolloutPlan {
-    RolloutPlan { parent: Some(id), revision: parent.revision.saturating_add(1), made_at: now, ..parent.clone() }
-}
-
-/// Failures win over everything but a person's decision to stop for good.
-fn rollout_state(spec: &RolloutSpec, intent: RolloutIntent, plan: &RolloutPlan) -> (RolloutState, String) {
-    let counted = unaccepted_failures(intent, plan);
-    let limit = usize::try_from(spec.max_failures.get()).unwrap_or(usize::MAX);
+/// An abort wins over everything, then failures, then missing approvals, then a person's pause, then missing data.
+fn rollout_state(input: &PlanInput<'_>, plan: &RolloutPlan) -> (RolloutState, String) {
+    let PlanInput { spec, intent, approvers, .. } = *input;
     match intent.verb {
-        IntentVerb::Draft => (RolloutState::Draft, "not started".to_owned()),
-        IntentVerb::Abort => (RolloutState::Aborting, "aborted by an operator".to_owned()),
-        _ if counted >= limit => (
-            RolloutState::Halted,
-            format!("{counted} failed, the limit is {limit}; nothing new starts until a person decides"),
-        ),
-        IntentVerb::Pause => (RolloutState::Paused, "paused by an operator".to_owned()),
-        IntentVerb::Run => (RolloutState::Running, String::new()),
+        IntentVerb::Draft => return (RolloutState::Draft, "not started".to_owned()),
+        IntentVerb::Abort => return (RolloutState::Aborting, "aborted by an operator".to_owned()),
+        IntentVerb::Run | IntentVerb::Pause => {}
     }
-}
-
-/// Failures that nobody has looked at and accepted.
-fn unaccepted_failures(intent: RolloutIntent, plan: &RolloutPlan) -> usize {
-    let accepted = usize::try_from(intent.accepted_failures).unwrap_or(usize::MAX);
-    count(plan, TargetState::is_failure).saturating_sub(accepted)
+    if let Some(why) = gates::error_gate(spec, intent, plan) {
+        return (RolloutState::Halted, format!("{why}; nothing new starts until a person decides"));
+    }
+    let needed = usize::try_from(spec.approvals).unwrap_or(usize::MAX);
+    if approvers.len() < needed {
+        let given = match approvers {
+            [] => "none given".to_owned(),
+            names => format!("given by {}", names.join(", ")),
+        };
+        return (RolloutState::AwaitingApproval, format!("{needed} approvals are needed, {given}"));
+    }
+    let unknown = gates::unaccepted_unknown(intent, plan);
+    match intent.verb {
+        IntentVerb::Pause => (RolloutState::Paused, "paused by an operator".to_owned()),
+        _ if unknown > 0 => {
+            (RolloutState::Inconclusive, format!("nobody knows whether {unknown} updated hosts are well"))
+        }
+        _ => (RolloutState::Running, String::new()),
+    }
 }
 
 fn count(plan: &RolloutPlan, which: fn(TargetState) -> bool) -> usize {

@@ -49,6 +49,9 @@ pub enum Note {
         /// Which host.
         host: HostId,
     },
+    /// A rollout that says that it succeeded has a host that is not known to run its release.
+    #[error("the rollout succeeded and host {0} is not done")]
+    NotDone(HostId),
     /// A host stands still and nobody is told why.
     #[error("host {0} has no reason")]
     NoReason(HostId),
@@ -75,6 +78,9 @@ pub fn lint(spec: &RolloutSpec, plan: &RolloutPlan) -> Vec<Note> {
         let succeeded = matches!(plan.state, RolloutState::Succeeded | RolloutState::SucceededWithExceptions);
         if succeeded && target.state.is_waiting() {
             notes.push(Note::WaitsForNothing { state: plan.state, host: host.clone() });
+        }
+        if plan.state == RolloutState::Succeeded && target.state != TargetState::Committed {
+            notes.push(Note::NotDone(host.clone()));
         }
         if target.reason.text.is_empty() && target.state != TargetState::Committed {
             notes.push(Note::NoReason(host.clone()));

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use flota_model::freeze::Freeze;
 use flota_model::host::Host;
+use flota_model::rollout::{RolloutSpec, Urgency};
+use flota_model::update::Direction;
 use flota_model::{HostId, Timestamp};
 
 /// Every host, by id.
 #[derive(Debug, Clone)]
 pub struct FleetSnapshot {
-    hosts: BTreeMap<HostId, HostFacts>,
+    pub(crate) hosts: BTreeMap<HostId, HostFacts>,
+    freezes: Vec<Freeze>,
     /// Silence before this says nothing about a host: nobody listened.
     pub(crate) listening_since: Timestamp,
 }
@@ -20,6 +24,17 @@ pub struct HostFacts {
     pub host: Host,
     /// Whether it can be reached.
     pub contact: Contact,
+    /// Its newest health report; not looked up for rollouts that do not ask for it.
+    pub health: Option<HealthFact>,
+}
+
+/// What a health check (manual §4) found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthFact {
+    /// Whether the host can trade: all but `unavailable`.
+    pub can_trade: bool,
+    /// When it arrived.
+    pub at: Timestamp,
 }
 
 /// Whether a host can be reached.
@@ -34,7 +49,29 @@ pub enum Contact {
 impl FleetSnapshot {
     /// Of these hosts, by a controller that listens since then.
     pub fn new(hosts: impl IntoIterator<Item = HostFacts>, listening_since: Timestamp) -> Self {
-        Self { hosts: hosts.into_iter().map(|facts| (facts.host.id.clone(), facts)).collect(), listening_since }
+        let hosts = hosts.into_iter().map(|facts| (facts.host.id.clone(), facts)).collect();
+        Self { hosts, freezes: Vec::new(), listening_since }
+    }
+
+    /// With times in which nothing is changed.
+    #[must_use]
+    pub fn with_freezes(self, freezes: Vec<Freeze>) -> Self {
+        Self { freezes, ..self }
+    }
+
+    /// What keeps a rollout from changing this host: of the freezes that hold, the one that ends last. An emergency and a
+    /// way back are not kept.
+    pub(crate) fn freeze(&self, spec: &RolloutSpec, host: &Host, now: Timestamp) -> Option<&Freeze> {
+        if spec.urgency == Urgency::Emergency || spec.direction == Direction::Back {
+            return None;
+        }
+        let keeps = |freeze: &&Freeze| freeze.holds(now) && freeze.selector.matches(&host.name, &host.labels);
+        self.freezes.iter().filter(keeps).max_by_key(|freeze| freeze.until)
+    }
+
+    /// When one of the freezes ends or begins next.
+    pub(crate) fn next_freeze_change(&self, now: Timestamp) -> Option<Timestamp> {
+        self.freezes.iter().flat_map(|freeze| [freeze.from, freeze.until]).filter(|at| *at > now).min()
     }
 
     /// All of them.

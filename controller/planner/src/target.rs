@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flota_model::host::{Confirmed, Trust};
-use flota_model::rollout::{Loss, Owner, Reason, TargetPlan, TargetSpec, TargetState};
+use flota_model::rollout::{HealthGate, Loss, Owner, Reason, TargetPlan, TargetSpec, TargetState};
 use flota_model::update::{DesiredState, Generation, UpdatePhase, UpdateReport};
 use flota_model::{RolloutId, Timestamp};
 
@@ -16,6 +16,8 @@ pub const DARK_AFTER: Duration = Duration::from_mins(20);
 pub const APPLY_WITHIN: Duration = Duration::from_mins(30);
 /// A quote must confirm a claimed success in this time; the controller asks for one at once.
 pub const CONFIRM_WITHIN: Duration = Duration::from_mins(5);
+/// A health check of an updated host must end in this time; the controller asks for one at once.
+pub const CHECK_WITHIN: Duration = Duration::from_mins(5);
 
 /// Where a target stands and why.
 pub(crate) type Standing = (TargetState, Reason);
@@ -35,6 +37,7 @@ pub(crate) struct Look<'a> {
     pub(crate) target: &'a TargetPlan,
     pub(crate) wanted: &'a TargetSpec,
     pub(crate) facts: &'a HostFacts,
+    pub(crate) health: HealthGate,
     pub(crate) listening_since: Timestamp,
     pub(crate) now: Timestamp,
 }
@@ -58,9 +61,12 @@ pub(crate) fn observe(look: Look<'_>) -> Standing {
         TargetState::Offered { generation }
         | TargetState::Applying { generation }
         | TargetState::Confirming { generation }
+        | TargetState::Checking { generation }
         | TargetState::Lost { generation, how: _ }
         | TargetState::Unconfirmed { generation } => started(look, generation),
         TargetState::Withdrawing { generation } => withdrawn(look, generation),
+        // They gave their slots up when a person was asked, so nothing but a health report changes them.
+        TargetState::Unknown { generation } | TargetState::Unhealthy { generation } => confirmed(look, generation),
         state => (state, look.target.reason.clone()),
     }
 }
@@ -117,7 +123,7 @@ fn claimed(look: Look<'_>, generation: Generation) -> Standing {
         return (TargetState::Unconfirmed { generation }, reason(Owner::Operator, text));
     }
     if confirms(look, Some(generation)) {
-        return (TargetState::Committed, reason(Owner::Nobody, "confirmed by a quote"));
+        return confirmed(look, generation);
     }
     let unconfirmed = is(look, |state| matches!(state, TargetState::Unconfirmed { .. }));
     let confirming = is(look, |state| matches!(state, TargetState::Confirming { .. }));
@@ -126,6 +132,33 @@ fn claimed(look: Look<'_>, generation: Generation) -> Standing {
         return (TargetState::Unconfirmed { generation }, reason(Owner::Operator, text));
     }
     (TargetState::Confirming { generation }, reason(Owner::Controller, "waits for a quote over the running release"))
+}
+
+/// It runs the release. Whether it is well is another question, where it is asked.
+fn confirmed(look: Look<'_>, generation: Generation) -> Standing {
+    if look.health == HealthGate::NotAsked {
+        return (TargetState::Committed, reason(Owner::Nobody, "confirmed by a quote"));
+    }
+    let is_asked = is(look, |state| {
+        matches!(state, TargetState::Checking { .. } | TargetState::Unknown { .. } | TargetState::Unhealthy { .. })
+    });
+    // Only what came after the question answers it.
+    let answer = look.facts.health.filter(|health| is_asked && health.at >= look.target.since);
+    match answer {
+        Some(health) if health.can_trade => {
+            (TargetState::Committed, reason(Owner::Nobody, "confirmed by a quote and a health check"))
+        }
+        Some(_) if !is(look, |state| matches!(state, TargetState::Unhealthy { .. })) => {
+            let text = "runs the release, and its health check says that it cannot trade: flota health show";
+            (TargetState::Unhealthy { generation }, reason(Owner::Operator, text))
+        }
+        None if is(look, |state| matches!(state, TargetState::Checking { .. })) && late(look, CHECK_WITHIN) => {
+            let text = "runs the release, and no health check of it ended in 5 minutes";
+            (TargetState::Unknown { generation }, reason(Owner::Operator, text))
+        }
+        _ if is_asked => unchanged(look),
+        _ => (TargetState::Checking { generation }, reason(Owner::Host, "runs the release; a health check is awaited")),
+    }
 }
 
 /// Something newer than this rollout was asked of the host.

@@ -14,6 +14,7 @@ pub mod enrolment;
 pub mod escalations;
 pub mod exports;
 pub mod fixtures;
+pub mod freezes;
 pub mod hosts;
 pub mod leases;
 pub mod operators;
@@ -161,6 +162,12 @@ macro_rules! contract_suite {
                 a_rollout_starts_once,
                 a_rollout_is_active_until_its_plan_is_terminal,
                 rollouts_are_listed_newest_first,
+                an_approval_is_bound_to_the_specification,
+                hosts_that_come_later_join_in_a_wave_of_their_own,
+            ];
+            freezes: [
+                a_freeze_reads_back_until_it_has_ended,
+                a_freeze_is_ended_early_once,
             ];
             audit: [
                 entries_are_found_by_object_and_action,

@@ -12,12 +12,13 @@ mod traits;
 
 pub use error::StoreError;
 pub use records::{
-    ATTESTATIONS_KEPT, AddPolicy, Admits, Approval, ApprovePolicy, AttestationRecord, BootLog, Delivery, EnrolOutcome,
-    Enrolment, EscalationRecord, FinishedTask, HostKeys, HostMeasurements, Lease, NewEscalation, NewPolicy, NewToken,
-    OperatorRecord, PolicyChange, PolicyRecord, PolicyRequest, PolicyState, Previous, Publish, Resolution,
-    RolloutRecord, SetDesired, SetPlan, TaskResultOutcome, TokenKey, TokenRecord, TokenState, VerdictRecord,
+    ATTESTATIONS_KEPT, AddPolicy, Admits, Approval, ApprovePolicy, ApproveRollout, AttestationRecord, BootLog,
+    Delivery, EnrolOutcome, Enrolment, EscalationRecord, FinishedTask, HostKeys, HostMeasurements, LATE_JOINERS, Lease,
+    NewEscalation, NewPolicy, NewToken, OperatorRecord, PolicyChange, PolicyRecord, PolicyRequest, PolicyState,
+    Previous, Publish, Resolution, RolloutRecord, SetDesired, SetPlan, TaskResultOutcome, TokenKey, TokenRecord,
+    TokenState, VerdictRecord,
 };
 pub use traits::{
-    AttestationStore, AuditStore, EnrolmentStore, EscalationStore, HostStore, OperatorStore, PolicyStore,
+    AttestationStore, AuditStore, EnrolmentStore, EscalationStore, FreezeStore, HostStore, OperatorStore, PolicyStore,
     ReleaseMetadata, ReleaseStore, RolloutStore, Store, TaskStore, Which,
 };

@@ -4,18 +4,19 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use flota_model::audit::{AuditEntry, AuditRow};
+use flota_model::freeze::Freeze;
 use flota_model::host::{Host, Trust};
 use flota_model::release::Release;
-use flota_model::rollout::{PlanId, RolloutIntent, RolloutPlan, RolloutSpec};
+use flota_model::rollout::{PlanId, RolloutApproval, RolloutIntent, RolloutPlan, RolloutSpec, TargetSpec};
 use flota_model::task::{Export, HostHealth, Task};
 use flota_model::update::{DesiredState, UpdateReport};
 use flota_model::{Digest, HostId, RolloutId, TaskId, Timestamp, TokenId};
 
 use crate::{
-    AddPolicy, ApprovePolicy, AttestationRecord, BootLog, Delivery, EnrolOutcome, Enrolment, EscalationRecord,
-    FinishedTask, HostKeys, HostMeasurements, NewEscalation, NewPolicy, NewToken, OperatorRecord, PolicyRecord,
-    PolicyRequest, PolicyState, Previous, Publish, Resolution, RolloutRecord, SetDesired, SetPlan, StoreError,
-    TaskResultOutcome, TokenKey, TokenRecord, VerdictRecord,
+    AddPolicy, ApprovePolicy, ApproveRollout, AttestationRecord, BootLog, Delivery, EnrolOutcome, Enrolment,
+    EscalationRecord, FinishedTask, HostKeys, HostMeasurements, NewEscalation, NewPolicy, NewToken, OperatorRecord,
+    PolicyRecord, PolicyRequest, PolicyState, Previous, Publish, Resolution, RolloutRecord, SetDesired, SetPlan,
+    StoreError, TaskResultOutcome, TokenKey, TokenRecord, VerdictRecord,
 };
 
 /// Everything.
@@ -29,6 +30,7 @@ pub trait Store:
     + TaskStore
     + ReleaseStore
     + RolloutStore
+    + FreezeStore
     + AuditStore
 {
 }
@@ -43,6 +45,7 @@ impl<T> Store for T where
         + TaskStore
         + ReleaseStore
         + RolloutStore
+        + FreezeStore
         + AuditStore
 {
 }
@@ -289,6 +292,9 @@ pub trait TaskStore: Send + Sync {
     /// Blobs of all exports.
     async fn exported_blobs(&self) -> Result<Vec<Digest>, StoreError>;
 
+    /// Of the newest health report of each host that has one: the word, and when it arrived.
+    async fn health_words(&self) -> Result<Vec<(HostId, String, Timestamp)>, StoreError>;
+
     /// Newest health report of each host that has one.
     async fn health(&self) -> Result<Vec<HostHealth>, StoreError>;
 }
@@ -326,7 +332,7 @@ pub trait RolloutStore: Send + Sync {
     async fn create_rollout(
         &self,
         spec: &RolloutSpec,
-        intent: RolloutIntent,
+        intent: &RolloutIntent,
         audit: &AuditEntry,
     ) -> Result<bool, StoreError>;
 
@@ -344,14 +350,53 @@ pub trait RolloutStore: Send + Sync {
     async fn set_intent(
         &self,
         id: RolloutId,
-        from: RolloutIntent,
-        to: RolloutIntent,
+        from: &RolloutIntent,
+        to: &RolloutIntent,
         audit: &AuditEntry,
     ) -> Result<bool, StoreError>;
+
+    /// Notes that a person agrees to the rollout as it is specified. Who may is the caller's question.
+    async fn approve_rollout(
+        &self,
+        id: RolloutId,
+        approval: &RolloutApproval,
+        audit: &AuditEntry,
+    ) -> Result<ApproveRollout, StoreError>;
+
+    /// Replaces the specification if its digest still is `from`. False: it is not, or no such rollout; nothing changed.
+    async fn amend_rollout(
+        &self,
+        id: RolloutId,
+        from: &Digest,
+        to: &RolloutSpec,
+        audit: &AuditEntry,
+    ) -> Result<bool, StoreError>;
+
+    /// Adds hosts that came later; those that are in it already stay what they are. Returns how many were added, each with
+    /// its audit entry; none to a rollout that has ended.
+    async fn join_rollout(
+        &self,
+        id: RolloutId,
+        joiners: &[(HostId, TargetSpec, AuditEntry)],
+    ) -> Result<usize, StoreError>;
 
     /// Makes `plan` current if its parent still is. Sets `finished_at` to the plan's time when its state becomes terminal.
     /// The audit entry is written only when the rollout's state differs from that of the parent.
     async fn set_plan(&self, id: PlanId, plan: &RolloutPlan, audit: &AuditEntry) -> Result<SetPlan, StoreError>;
+}
+
+/// Times in which nothing is changed.
+#[async_trait]
+pub trait FreezeStore: Send + Sync {
+    /// Enters one, and gives it the next number; that of `freeze` is not looked at.
+    async fn add_freeze(&self, freeze: &Freeze, audit: &AuditEntry) -> Result<u32, StoreError>;
+
+    /// Those that have not ended at `now`, by number; without a time, all.
+    async fn freezes(&self, now: Option<Timestamp>) -> Result<Vec<Freeze>, StoreError>;
+
+    /// Ends one early, at the time of the entry; one that has not begun never does. False: it has ended, or there is none
+    /// of that number.
+    async fn end_freeze(&self, id: u32, audit: &AuditEntry) -> Result<bool, StoreError>;
 }
 
 /// The audit log.

@@ -6,9 +6,11 @@
 pub mod audit;
 pub mod budget;
 pub mod digest;
+pub mod freeze;
 pub mod host;
 pub mod id;
 pub mod labels;
+pub mod market;
 pub mod receipt;
 pub mod release;
 pub mod role;

@@ -5,20 +5,26 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use flota_model::budget::{Budget, BudgetWish};
+use flota_model::freeze::Freeze;
 use flota_model::host::{Confirmed, Host, KeyStorage, OemStanding, Trust};
 use flota_model::release::ReleaseRef;
 use flota_model::rollout::{
-    IntentVerb, PlanId, RolloutIntent, RolloutPlan, RolloutSpec, RolloutState, TargetSpec, TargetState,
+    Gates, HostWish, IntentVerb, LateJoiners, OnHalt, PauseAfter, PlanId, RolloutIntent, RolloutPlan, RolloutSpec,
+    RolloutState, TargetSpec, TargetState, Urgency,
 };
 use flota_model::update::{DesiredState, Direction, Goal, UpdatePhase, UpdateReport};
 use flota_model::{Digest, HostId, RolloutId, Timestamp};
-use flota_planner::{Contact, FleetSnapshot, HostFacts, PlanInput, Planned, WaveSizes, assign_waves, lint, plan};
+use flota_planner::{
+    Contact, FleetSnapshot, HealthFact, HostFacts, PlanInput, Planned, WaveSizes, assign_waves, lint, plan,
+};
 
 /// Hosts by index, and one rollout over all of them.
 pub(crate) struct Fleet {
     pub spec: RolloutSpec,
     pub intent: RolloutIntent,
-    now: Timestamp,
+    pub approvers: Vec<String>,
+    pub freezes: Vec<Freeze>,
+    pub now: Timestamp,
     listening_since: Timestamp,
     plan: Option<RolloutPlan>,
     hosts: Vec<HostFacts>,
@@ -53,6 +59,15 @@ impl Fleet {
             max_in_flight: NonZeroU32::new(wave.max(canary)).unwrap(),
             budgets: Vec::new(),
             windows: Vec::new(),
+            markets: Vec::new(),
+            gates: Gates::default(),
+            pause_after: PauseAfter::Nothing,
+            on_halt: OnHalt::Wait,
+            deadline: None,
+            urgency: Urgency::Normal,
+            late_joiners: LateJoiners::LeftOut,
+            approvals: 0,
+            supersedes: None,
             max_failures: NonZeroU32::MIN,
             bake: Duration::ZERO,
             ticket: String::new(),
@@ -62,7 +77,9 @@ impl Fleet {
         };
         Self {
             spec,
-            intent: RolloutIntent { verb: IntentVerb::Run, accepted_failures: 0 },
+            intent: RolloutIntent::new(IntentVerb::Run),
+            approvers: Vec::new(),
+            freezes: Vec::new(),
             now: Timestamp::from_micros(0),
             listening_since: Timestamp::from_micros(0),
             plan: None,
@@ -99,14 +116,39 @@ impl Fleet {
         self.execute();
     }
 
+    /// It comes to rest, and stays there: a planner that always has more to say fills the disk.
+    pub(crate) fn settles(&mut self) {
+        for _ in 0..16 {
+            if self.planned() == Planned::Unchanged {
+                return;
+            }
+            self.plan();
+        }
+        panic!("no rest: {:?}", self.plan);
+    }
+
+    pub(crate) fn hosts(&self) -> usize {
+        self.hosts.len()
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.state().is_terminal()
+    }
+
     pub(crate) fn plan_is_a_fixed_point(&self) {
         assert_eq!(self.planned(), Planned::Unchanged);
     }
 
+    pub(crate) fn snapshot(&self) -> FleetSnapshot {
+        FleetSnapshot::new(self.hosts.iter().cloned(), self.listening_since).with_freezes(self.freezes.clone())
+    }
+
     fn planned(&self) -> Planned {
-        let fleet = FleetSnapshot::new(self.hosts.iter().cloned(), self.listening_since);
+        let fleet = self.snapshot();
+        let approvers: Vec<&str> = self.approvers.iter().map(String::as_str).collect();
         let parent = self.plan.as_ref().map(|plan| (PlanId(Digest::of(&plan.revision.to_be_bytes())), plan));
-        plan(PlanInput { spec: &self.spec, intent: self.intent, parent, fleet: &fleet, now: self.now })
+        let (spec, intent) = (&self.spec, &self.intent);
+        plan(PlanInput { spec, intent, approvers: &approvers, parent, fleet: &fleet, now: self.now })
     }
 
     fn execute(&mut self) {
@@ -126,6 +168,36 @@ impl Fleet {
                 facts.host.desired = Some(DesiredState { generation, goal, rollout: self.spec.id });
             }
         }
+    }
+
+    /// A health report arrives.
+    pub(crate) fn health(&mut self, index: usize, can_trade: bool) {
+        self.hosts[index].health = Some(HealthFact { can_trade, at: self.now });
+    }
+
+    /// Another host comes, in the last wave.
+    pub(crate) fn joins(&mut self) -> usize {
+        let index = self.hosts.len();
+        let id = host_id(u32::try_from(index).unwrap());
+        self.hosts.push(facts(index, id.clone()));
+        let wave = self.spec.waves.len();
+        self.spec.waves.push("late joiners".into());
+        let mut target = self.spec.targets.values().next().unwrap().clone();
+        (target.name, target.wave) = (format!("bot-{index}").parse().unwrap(), wave);
+        self.spec.targets.insert(id, target);
+        index
+    }
+
+    pub(crate) fn wish(&mut self, index: usize) -> &mut HostWish {
+        self.intent.wishes.hosts.entry(self.hosts[index].host.id.clone()).or_default()
+    }
+
+    pub(crate) fn cause(&self) -> &str {
+        &self.plan.as_ref().unwrap().cause
+    }
+
+    pub(crate) fn id(&self, index: usize) -> &HostId {
+        &self.hosts[index].host.id
     }
 
     pub(crate) fn state(&self) -> RolloutState {
@@ -246,5 +318,5 @@ fn facts(index: usize, id: HostId) -> HostFacts {
         policy: String::new(),
         oem: OemStanding::default(),
     };
-    HostFacts { host, contact: Contact::Connected }
+    HostFacts { host, contact: Contact::Connected, health: None }
 }

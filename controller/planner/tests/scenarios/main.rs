@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests panic")]
 
 mod fleet;
+mod forecasts;
+mod gates;
 mod pacing;
 
 use std::num::NonZeroU32;

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use flota_model::Timestamp;
-use flota_model::rollout::TargetState;
+use flota_model::rollout::{Gates, HealthGate, IntentVerb, PauseAfter, TargetState};
 use flota_model::update::UpdatePhase;
 use proptest::prelude::*;
 
@@ -94,13 +94,22 @@ enum Happening {
     Returns,
     AnHourPasses,
     APersonAccepts,
+    HealthIsGood,
+    HealthIsBad,
+    APersonRetries,
+    APersonSkips,
+    APersonPauses,
+    APersonGoesOn,
+    ALateHostJoins,
 }
 
 fn happenings() -> impl Strategy<Value = Vec<(usize, Happening)>> {
-    use Happening::{APersonAccepts, AnHourPasses, GoesBack, Holds, Returns, Succeeds, Vanishes, Works};
+    use Happening::*;
     let one = prop_oneof![
         6 => Just(Succeeds), 2 => Just(GoesBack), 1 => Just(Holds), 3 => Just(Works), 2 => Just(Vanishes),
         3 => Just(Returns), 1 => Just(AnHourPasses), 2 => Just(APersonAccepts),
+        4 => Just(HealthIsGood), 1 => Just(HealthIsBad), 1 => Just(APersonRetries), 1 => Just(APersonSkips),
+        1 => Just(APersonPauses), 3 => Just(APersonGoesOn), 1 => Just(ALateHostJoins),
     ];
     proptest::collection::vec((0..12_usize, one), 1..80)
 }
@@ -113,6 +122,14 @@ proptest! {
     fn no_sequence_takes_more_than_the_budgets_leave(happenings in happenings(), venue in 1..4_u32, share in 1..=100_u8) {
         let mut fleet = Fleet::new(12, 2, 6);
         fleet.spec.max_failures = NonZeroU32::new(4).unwrap();
+        fleet.spec.gates = Gates {
+            max_failure_rate: Some(50.try_into().unwrap()),
+            min_success: 60.try_into().unwrap(),
+            min_sample: NonZeroU32::new(2).unwrap(),
+            min_coverage: 30.try_into().unwrap(),
+            health: HealthGate::Asked,
+        };
+        fleet.spec.pause_after = PauseAfter::Canary;
         fleet.label("venue", |index| ["a", "b", "c"][index % 3]);
         fleet.label("account", |index| ["x", "y"][index / 6]);
         fleet.budget(&format!("venue={venue}"));
@@ -127,16 +144,34 @@ proptest! {
                 Happening::Vanishes => fleet.silence(index),
                 Happening::Returns => fleet.return_of(index),
                 Happening::AnHourPasses => fleet.later(Duration::from_hours(1)),
-                Happening::APersonAccepts => fleet.intent.accepted_failures += 1,
+                Happening::APersonAccepts => {
+                    fleet.intent.accepted_failures += 1;
+                    fleet.intent.wishes.accepted_unknown += 1;
+                }
+                Happening::HealthIsGood => fleet.health(index, true),
+                Happening::HealthIsBad => fleet.health(index, false),
+                Happening::APersonRetries => fleet.wish(index).retries += 1,
+                Happening::APersonSkips => fleet.wish(index).skip = true,
+                Happening::APersonPauses => fleet.intent.verb = IntentVerb::Pause,
+                Happening::APersonGoesOn => {
+                    fleet.intent.verb = IntentVerb::Run;
+                    fleet.intent.wishes.released_waves += 1;
+                }
+                Happening::ALateHostJoins if !fleet.is_over() && fleet.hosts() < 14 => drop(fleet.joins()),
+                Happening::ALateHostJoins => {}
             }
             fleet.plan();
+            fleet.settles();
         }
         // With nothing but good luck it comes to an end.
+        fleet.intent.verb = IntentVerb::Run;
         fleet.intent.accepted_failures = 1000;
-        for _ in 0..40 {
-            for index in 0..12 {
+        (fleet.intent.wishes.accepted_unknown, fleet.intent.wishes.released_waves) = (1000, 1000);
+        for _ in 0..60 {
+            for index in 0..fleet.hosts() {
                 fleet.return_of(index);
                 fleet.succeed(index);
+                fleet.health(index, true);
             }
             fleet.plan();
         }

@@ -11,6 +11,7 @@ mod attestation;
 mod audit;
 mod enrolment;
 mod escalations;
+mod freezes;
 mod hosts;
 mod open;
 mod operators;

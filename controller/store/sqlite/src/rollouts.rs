@@ -3,10 +3,10 @@
 mod record;
 
 use async_trait::async_trait;
-use flota_model::RolloutId;
 use flota_model::audit::AuditEntry;
-use flota_model::rollout::{IntentVerb, PlanId, RolloutIntent, RolloutPlan, RolloutSpec};
-use flota_store::{RolloutRecord, RolloutStore, SetPlan, StoreError};
+use flota_model::rollout::{IntentVerb, PlanId, RolloutApproval, RolloutIntent, RolloutPlan, RolloutSpec, TargetSpec};
+use flota_model::{Digest, HostId, RolloutId};
+use flota_store::{ApproveRollout, RolloutRecord, RolloutStore, SetPlan, StoreError};
 
 use crate::SqliteStore;
 use crate::audit::append;
@@ -25,20 +25,21 @@ impl RolloutStore for SqliteStore {
     async fn create_rollout(
         &self,
         spec: &RolloutSpec,
-        intent: RolloutIntent,
+        intent: &RolloutIntent,
         audit: &AuditEntry,
     ) -> Result<bool, StoreError> {
         let mut writing = self.write("creating a rollout").await?;
         let started_at = (intent.verb == IntentVerb::Run).then_some(spec.created_at.as_micros());
-        let insert = "insert into rollouts (id, spec, verb, accepted_failures, started_at) \
-                      values ($1, $2, $3, $4, $5) on conflict (id) do nothing";
-        let document = writing.json(spec)?;
+        let insert = "insert into rollouts (id, spec, verb, accepted_failures, started_at, wishes) \
+                      values ($1, $2, $3, $4, $5, $6) on conflict (id) do nothing";
+        let (document, wishes) = (writing.json(spec)?, writing.json(&intent.wishes)?);
         let query = sqlx::query(insert)
             .bind(spec.id.number())
             .bind(document)
             .bind(verb_word(intent.verb))
             .bind(intent.accepted_failures)
-            .bind(started_at);
+            .bind(started_at)
+            .bind(wishes);
         let changed = writing.run(query).await?;
         writing.commit_if(changed > 0, audit).await
     }
@@ -61,13 +62,14 @@ impl RolloutStore for SqliteStore {
     async fn set_intent(
         &self,
         id: RolloutId,
-        from: RolloutIntent,
-        to: RolloutIntent,
+        from: &RolloutIntent,
+        to: &RolloutIntent,
         audit: &AuditEntry,
     ) -> Result<bool, StoreError> {
         let mut writing = self.write("changing what is wanted of a rollout").await?;
-        let update = "update rollouts set verb = $4, accepted_failures = $5, started_at = coalesce(started_at, $6) \
-                      where id = $1 and verb = $2 and accepted_failures = $3";
+        let update = "update rollouts set verb = $4, accepted_failures = $5, started_at = coalesce(started_at, $6), \
+                      wishes = $8 where id = $1 and verb = $2 and accepted_failures = $3 and wishes = $7";
+        let (wished, wishes) = (writing.json(&from.wishes)?, writing.json(&to.wishes)?);
         let started_at = (to.verb == IntentVerb::Run).then_some(audit.at.as_micros());
         let query = sqlx::query(update)
             .bind(id.number())
@@ -75,9 +77,74 @@ impl RolloutStore for SqliteStore {
             .bind(from.accepted_failures)
             .bind(verb_word(to.verb))
             .bind(to.accepted_failures)
-            .bind(started_at);
+            .bind(started_at)
+            .bind(wished)
+            .bind(wishes);
         let changed = writing.run(query).await?;
         writing.commit_if(changed > 0, audit).await
+    }
+
+    async fn approve_rollout(
+        &self,
+        id: RolloutId,
+        approval: &RolloutApproval,
+        audit: &AuditEntry,
+    ) -> Result<ApproveRollout, StoreError> {
+        let mut writing = self.write("approving a rollout").await?;
+        if stored_digest(&mut writing, id).await? != Some(approval.spec) {
+            return Ok(ApproveRollout::Changed);
+        }
+        let insert = "insert into rollout_approvals (rollout, spec, approver, at, reason) \
+                      values ($1, $2, $3, $4, $5) on conflict (rollout, spec, approver) do nothing";
+        let query = sqlx::query(insert)
+            .bind(id.number())
+            .bind(approval.spec.to_string())
+            .bind(&approval.by)
+            .bind(approval.at.as_micros())
+            .bind(&approval.reason);
+        let changed = writing.run(query).await?;
+        let is_new = writing.commit_if(changed > 0, audit).await?;
+        Ok(if is_new { ApproveRollout::Approved } else { ApproveRollout::AlreadyThere })
+    }
+
+    async fn amend_rollout(
+        &self,
+        id: RolloutId,
+        from: &Digest,
+        to: &RolloutSpec,
+        audit: &AuditEntry,
+    ) -> Result<bool, StoreError> {
+        let mut writing = self.write("amending a rollout").await?;
+        if stored_digest(&mut writing, id).await?.as_ref() != Some(from) {
+            return Ok(false);
+        }
+        let document = writing.json(to)?;
+        let update = sqlx::query("update rollouts set spec = $2 where id = $1").bind(id.number()).bind(document);
+        let changed = writing.run(update).await?;
+        writing.commit_if(changed > 0, audit).await
+    }
+
+    async fn join_rollout(
+        &self,
+        id: RolloutId,
+        joiners: &[(HostId, TargetSpec, AuditEntry)],
+    ) -> Result<usize, StoreError> {
+        let mut writing = self.write("adding hosts to a rollout").await?;
+        let insert = "insert into rollout_joiners (rollout, host, target, joined_at) \
+                      select $1, $2, $3, $4 where exists (select 1 from rollouts where id = $1 and finished_at is null) \
+                      on conflict (rollout, host) do nothing";
+        let mut added = 0;
+        for (host, target, audit) in joiners {
+            let document = writing.json(target)?;
+            let at = audit.at.as_micros();
+            let query = sqlx::query(insert).bind(id.number()).bind(host.as_str()).bind(document).bind(at);
+            if writing.run(query).await? > 0 {
+                append(&mut writing, audit).await?;
+                added += 1;
+            }
+        }
+        writing.commit().await?;
+        Ok(added)
     }
 
     async fn set_plan(&self, id: PlanId, plan: &RolloutPlan, audit: &AuditEntry) -> Result<SetPlan, StoreError> {
@@ -96,6 +163,12 @@ impl RolloutStore for SqliteStore {
         writing.commit().await?;
         Ok(SetPlan::Done)
     }
+}
+
+/// What approvals are bound to.
+async fn stored_digest(writing: &mut Writing, id: RolloutId) -> Result<Option<Digest>, StoreError> {
+    let query = sqlx::query_as::<_, (String,)>("select spec from rollouts where id = $1").bind(id.number());
+    Ok(writing.find(query).await?.map(|(spec,)| Digest::of(spec.as_bytes())))
 }
 
 /// The compare and swap. The plan that the pointer names follows in the same transaction. `finished_at` is set exactly

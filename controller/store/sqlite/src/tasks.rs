@@ -130,6 +130,17 @@ impl TaskStore for SqliteStore {
         rows.iter().map(|(blob,)| Origin { table: "exports", row: blob }.parse("blob", blob)).collect()
     }
 
+    async fn health_words(&self) -> Result<Vec<(HostId, String, Timestamp)>, StoreError> {
+        let query =
+            sqlx::query_as::<_, (String, String, i64)>("select host, overall, at from host_health order by host");
+        let rows = self.read("reading how healthy hosts are").all(query).await?.into_iter();
+        rows.map(|(host, overall, at)| {
+            let origin = Origin { table: "host_health", row: &host };
+            Ok((origin.parse("host", &host)?, overall, Timestamp::from_micros(at)))
+        })
+        .collect()
+    }
+
     async fn health(&self) -> Result<Vec<HostHealth>, StoreError> {
         let query = sqlx::query_as::<_, HealthRow>("select host, overall, at, report from host_health order by host");
         self.read("listing health reports").all(query).await?.into_iter().map(HostHealth::try_from).collect()

@@ -7,9 +7,11 @@ use std::time::Duration;
 use flota_model::audit::AuditEntry;
 use flota_model::budget::Budget;
 use flota_model::host::{Host, KeyStorage, Trust, VerdictKind};
+use flota_model::market::{Market, MarketRule};
 use flota_model::release::{Release, ReleaseRef};
 use flota_model::rollout::{
-    Owner, PlanId, Reason, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetSpec, TargetState,
+    Gates, HealthGate, LateJoiners, OnHalt, Owner, PauseAfter, Percent, PlanId, Reason, RolloutPlan, RolloutSpec,
+    RolloutState, TargetPlan, TargetSpec, TargetState, Urgency,
 };
 use flota_model::task::{Export, Task, TaskKind, TaskState};
 use flota_model::update::Direction;
@@ -237,8 +239,29 @@ pub fn spec(number: u32) -> RolloutSpec {
         max_in_flight: NonZeroU32::MIN,
         budgets: vec![Budget::new("venue=50%".parse().unwrap(), ["binance", "binance"])],
         windows: vec!["Mon-Fri 14:00-16:00 Europe/Warsaw".parse().unwrap()],
+        markets: vec![MarketRule {
+            wish: "xnys=closed".parse().unwrap(),
+            market: Market {
+                sessions: vec!["Mon-Fri 09:30-16:00 America/New_York".parse().unwrap()],
+                holidays: ["2026-12-25".into()].into(),
+            },
+        }],
         max_failures: NonZeroU32::MIN,
+        gates: Gates {
+            max_failure_rate: Some(10.try_into().unwrap()),
+            min_success: 98.try_into().unwrap(),
+            min_sample: NonZeroU32::MIN,
+            min_coverage: Percent::ALL,
+            health: HealthGate::Asked,
+        },
         bake: Duration::from_mins(10),
+        pause_after: PauseAfter::Canary,
+        on_halt: OnHalt::RollBack,
+        deadline: Some(second(9000)),
+        urgency: Urgency::Emergency,
+        late_joiners: LateJoiners::LastWave,
+        approvals: 2,
+        supersedes: Some(RolloutId::new(41)),
         ticket: "CHG-42".into(),
         rollback_of: None,
         created_by: "anna".into(),
@@ -258,6 +281,7 @@ pub fn plan(
         state: TargetState::Pending,
         since: second(10),
         reason: Reason { text: "waits for the canary".into(), owner: Owner::Controller },
+        retried: 0,
     };
     let plan = RolloutPlan {
         rollout: RolloutId::new(rollout),

@@ -29,8 +29,8 @@ fn desired(generation: u64, package: &str) -> DesiredState {
 }
 
 async fn with_rollout(store: &dyn Store) {
-    let intent = RolloutIntent { verb: IntentVerb::Run, accepted_failures: 0 };
-    assert!(store.create_rollout(&spec(1), intent, &entry("rollout.create", "rollout/R-1")).await.unwrap());
+    let intent = RolloutIntent::new(IntentVerb::Run);
+    assert!(store.create_rollout(&spec(1), &intent, &entry("rollout.create", "rollout/R-1")).await.unwrap());
 }
 
 /// Not by id, which nobody can read.

@@ -1,18 +1,20 @@
 //! Rollouts and their plans.
 
-use flota_model::RolloutId;
-use flota_model::rollout::{IntentVerb, PlanId, RolloutIntent, RolloutState};
+use flota_model::rollout::{
+    HostWish, IntentVerb, PlanId, RolloutApproval, RolloutIntent, RolloutSpec, RolloutState, TargetSpec,
+};
+use flota_model::{Digest, HostId, RolloutId};
 use futures_util::future::join;
 
-use super::fixtures::{entry, logged, plan, second, spec};
-use crate::{RolloutRecord, SetPlan, Store};
+use super::fixtures::{enrolled, entry, host_id, logged, plan, second, spec};
+use crate::{ApproveRollout, LATE_JOINERS, RolloutRecord, SetPlan, Store};
 
-const DRAFT: RolloutIntent = RolloutIntent { verb: IntentVerb::Draft, accepted_failures: 0 };
-const RUN: RolloutIntent = RolloutIntent { verb: IntentVerb::Run, accepted_failures: 0 };
-const PAUSE: RolloutIntent = RolloutIntent { verb: IntentVerb::Pause, accepted_failures: 0 };
+const DRAFT: RolloutIntent = RolloutIntent::new(IntentVerb::Draft);
+const RUN: RolloutIntent = RolloutIntent::new(IntentVerb::Run);
+const PAUSE: RolloutIntent = RolloutIntent::new(IntentVerb::Pause);
 
 async fn created(store: &dyn Store, number: u32) -> RolloutId {
-    assert!(store.create_rollout(&spec(number), DRAFT, &entry("rollout.create", "rollout")).await.unwrap());
+    assert!(store.create_rollout(&spec(number), &DRAFT, &entry("rollout.create", "rollout")).await.unwrap());
     RolloutId::new(number)
 }
 
@@ -39,7 +41,7 @@ pub async fn a_number_is_given_once(store: &dyn Store) {
     let before = logged(store).await;
     let mut other = spec(1);
     other.ticket = "CHG-43".into();
-    assert!(!store.create_rollout(&other, RUN, &entry("rollout.create", "rollout")).await.unwrap());
+    assert!(!store.create_rollout(&other, &RUN, &entry("rollout.create", "rollout")).await.unwrap());
     assert_eq!(read(store, RolloutId::new(1)).await.spec, spec(1));
     assert_eq!(logged(store).await, before);
     created(store, 7).await;
@@ -50,7 +52,15 @@ pub async fn a_number_is_given_once(store: &dyn Store) {
 /// Documents are stored whole.
 pub async fn specification_and_plan_read_back_as_written(store: &dyn Store) {
     let id = created(store, 1).await;
-    let empty = RolloutRecord { spec: spec(1), intent: DRAFT, plan: None, started_at: None, finished_at: None };
+    let empty = RolloutRecord {
+        spec: spec(1),
+        digest: read(store, id).await.digest,
+        approvals: Vec::new(),
+        intent: DRAFT,
+        plan: None,
+        started_at: None,
+        finished_at: None,
+    };
     assert_eq!(read(store, id).await, empty);
     let (name, plan) = plan(1, None, 1, RolloutState::Draft, "nothing has started");
     assert_eq!(store.set_plan(name, &plan, &entry("rollout.plan", "rollout")).await.unwrap(), SetPlan::Done);
@@ -112,18 +122,25 @@ pub async fn an_intent_changes_from_what_was_read(store: &dyn Store) {
     let before = logged(store).await;
     let audit = entry("rollout.intent", "rollout");
     let accepted = RolloutIntent { accepted_failures: 2, ..RUN };
-    for (from, to, changed) in
-        [(RUN, PAUSE, false), (DRAFT, RUN, true), (DRAFT, RUN, false), (RUN, accepted, true), (RUN, PAUSE, false)]
-    {
-        assert_eq!(store.set_intent(id, from, to, &audit).await.unwrap(), changed, "{from:?} {to:?}");
+    for (from, to, changed) in [
+        (RUN, PAUSE, false),
+        (DRAFT, RUN, true),
+        (DRAFT, RUN, false),
+        (RUN, accepted.clone(), true),
+        (RUN, PAUSE, false),
+    ] {
+        assert_eq!(store.set_intent(id, &from, &to, &audit).await.unwrap(), changed, "{from:?} {to:?}");
     }
-    assert!(!store.set_intent(RolloutId::new(9), DRAFT, RUN, &audit).await.unwrap());
+    assert!(!store.set_intent(RolloutId::new(9), &DRAFT, &RUN, &audit).await.unwrap());
     assert_eq!(read(store, id).await.intent, accepted);
     assert_eq!(logged(store).await, before + 2);
 
-    let (pause, abort) = (PAUSE, RolloutIntent { verb: IntentVerb::Abort, accepted_failures: 2 });
+    let (pause, mut abort) = (PAUSE, accepted.with(IntentVerb::Abort));
+    // The wishes are compared and set as well.
+    abort.wishes.hosts.insert(host_id(1), HostWish { retries: 2, skip: true });
+    assert!(!store.set_intent(id, &abort, &pause, &audit).await.unwrap());
     let (first, second) =
-        join(store.set_intent(id, accepted, pause, &audit), store.set_intent(id, accepted, abort, &audit)).await;
+        join(store.set_intent(id, &accepted, &pause, &audit), store.set_intent(id, &accepted, &abort, &audit)).await;
     let (first, second) = (first.unwrap(), second.unwrap());
     assert!(first != second);
     assert_eq!(read(store, id).await.intent, if first { pause } else { abort });
@@ -140,10 +157,10 @@ pub async fn a_rollout_starts_once(store: &dyn Store) {
     ] {
         let mut audit = entry("rollout.intent", "rollout");
         audit.at = second(at);
-        assert!(store.set_intent(id, from, to, &audit).await.unwrap());
+        assert!(store.set_intent(id, &from, &to, &audit).await.unwrap());
         assert_eq!(read(store, id).await.started_at, started);
     }
-    assert!(store.create_rollout(&spec(2), RUN, &entry("rollout.create", "rollout")).await.unwrap());
+    assert!(store.create_rollout(&spec(2), &RUN, &entry("rollout.create", "rollout")).await.unwrap());
     assert_eq!(read(store, RolloutId::new(2)).await.started_at, Some(spec(2).created_at));
 }
 
@@ -170,4 +187,57 @@ pub async fn rollouts_are_listed_newest_first(store: &dyn Store) {
     }
     let listed: Vec<_> = store.rollouts().await.unwrap().into_iter().map(|rollout| rollout.spec.id.number()).collect();
     assert_eq!(listed, [3, 2, 1]);
+}
+
+fn approval(by: &str, spec: Digest, at: i64) -> RolloutApproval {
+    RolloutApproval { spec, by: by.into(), at: second(at), reason: "looked at the plan".into() }
+}
+
+/// To what a person has seen, and to nothing else.
+pub async fn an_approval_is_bound_to_the_specification(store: &dyn Store) {
+    let id = created(store, 1).await;
+    let (before, audit) = (logged(store).await, entry("rollout.approve", "rollout"));
+    let approve = async |approval: &RolloutApproval| store.approve_rollout(id, approval, &audit).await.unwrap();
+    let seen = read(store, id).await.digest;
+    let (first, second) = (approval("piotr", seen, 20), approval("anna", seen, 21));
+    assert_eq!(approve(&first).await, ApproveRollout::Approved);
+    assert_eq!(approve(&second).await, ApproveRollout::Approved);
+    assert_eq!(approve(&RolloutApproval { at: second.at, ..first.clone() }).await, ApproveRollout::AlreadyThere);
+    assert_eq!(approve(&approval("ola", Digest::of(b"another"), 22)).await, ApproveRollout::Changed);
+    assert_eq!(logged(store).await, before + 2);
+    let stored = read(store, id).await;
+    assert_eq!((stored.approvals.clone(), stored.approvers()), (vec![first.clone(), second], vec!["piotr", "anna"]));
+
+    let amended = RolloutSpec { ticket: "CHG-44".into(), ..spec(1) };
+    let audit = entry("rollout.amend", "rollout");
+    assert!(store.amend_rollout(id, &first.spec, &amended, &audit).await.unwrap());
+    assert!(!store.amend_rollout(id, &first.spec, &spec(1), &audit).await.unwrap(), "it is another one now");
+    assert!(!store.amend_rollout(RolloutId::new(9), &first.spec, &spec(9), &audit).await.unwrap());
+    let stored = read(store, id).await;
+    assert_eq!(stored.spec, amended);
+    assert_ne!(stored.digest, seen);
+    assert_eq!((stored.approvals.len(), stored.approvers()), (2, vec![]), "kept, and worth nothing any more");
+    assert_eq!(approve(&first).await, ApproveRollout::Changed);
+    assert_eq!(logged(store).await, before + 3);
+}
+
+/// Beside the specification: nobody changes place, and approvals hold.
+pub async fn hosts_that_come_later_join_in_a_wave_of_their_own(store: &dyn Store) {
+    let id = created(store, 1).await;
+    let host = enrolled(store, 3).await;
+    let target = TargetSpec { wave: spec(1).waves.len(), ..spec(1).targets.into_values().next().unwrap() };
+    let joiner = |host: &HostId| (host.clone(), target.clone(), entry("rollout.join", "rollout"));
+    let (before, specified) = (logged(store).await, read(store, id).await.digest);
+    assert_eq!(store.join_rollout(id, &[joiner(&host)]).await.unwrap(), 1);
+    assert_eq!(store.join_rollout(id, &[joiner(&host)]).await.unwrap(), 0, "it is in it");
+    assert_eq!(logged(store).await, before + 1);
+    let stored = read(store, id).await;
+    assert_eq!(stored.digest, specified);
+    assert_eq!(stored.spec.waves.last().map(String::as_str), Some(LATE_JOINERS));
+    assert_eq!(stored.spec.targets.get(&host), Some(&target));
+    assert_eq!(stored.spec.targets.len(), spec(1).targets.len() + 1);
+
+    planned(store, 1, None, 1, RolloutState::Aborted).await;
+    let another = enrolled(store, 4).await;
+    assert_eq!(store.join_rollout(id, &[joiner(&another)]).await.unwrap(), 0, "it has ended");
 }

@@ -1,6 +1,6 @@
 //! Releases, rollouts, and what is wanted of hosts.
 
-use flota_model::rollout::{PlanId, RolloutIntent, RolloutPlan, RolloutSpec};
+use flota_model::rollout::{PlanId, RolloutApproval, RolloutIntent, RolloutPlan, RolloutSpec};
 use flota_model::update::Generation;
 use flota_model::{Digest, RolloutId, Timestamp};
 
@@ -15,11 +15,18 @@ pub enum Publish {
     VersionTaken(Digest),
 }
 
+/// Name of the wave of hosts that came after their rollout was created.
+pub const LATE_JOINERS: &str = "late joiners";
+
 /// A rollout as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RolloutRecord {
-    /// What it is to do.
+    /// What it is to do, with the hosts that joined since.
     pub spec: RolloutSpec,
+    /// SHA-256 of the specification as it is stored, without those hosts: what approvals are bound to.
+    pub digest: Digest,
+    /// Every approval it was ever given, oldest first; also those of what it was before it was amended.
+    pub approvals: Vec<RolloutApproval>,
     /// What operators want now.
     pub intent: RolloutIntent,
     /// The current plan and its name.
@@ -28,6 +35,28 @@ pub struct RolloutRecord {
     pub started_at: Option<Timestamp>,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+}
+
+impl RolloutRecord {
+    /// Who has approved it as it is now, oldest first.
+    pub fn approvers(&self) -> Vec<&str> {
+        self.approvals
+            .iter()
+            .filter(|approval| approval.spec == self.digest)
+            .map(|approval| approval.by.as_str())
+            .collect()
+    }
+}
+
+/// Whether an approval was stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApproveRollout {
+    /// It is now.
+    Approved,
+    /// The same person approved the same specification before; nothing changed.
+    AlreadyThere,
+    /// The rollout is not, or no longer, specified like that; nothing changed.
+    Changed,
 }
 
 /// Whether a plan became current.

@@ -17,8 +17,8 @@ use crate::{database_in, fresh};
 
 async fn something(store: &SqliteStore) {
     enrolled(store, 1).await;
-    let intent = RolloutIntent { verb: IntentVerb::Run, accepted_failures: 1 };
-    store.create_rollout(&spec(1), intent, &entry("rollout.create", "rollout/R-1")).await.unwrap();
+    let intent = RolloutIntent { accepted_failures: 1, ..RolloutIntent::new(IntentVerb::Run) };
+    store.create_rollout(&spec(1), &intent, &entry("rollout.create", "rollout/R-1")).await.unwrap();
     let (id, plan) = plan(1, None, 1, RolloutState::Running, "begun");
     store.set_plan(id, &plan, &entry("rollout.plan", "rollout/R-1")).await.unwrap();
 }
@@ -76,13 +76,13 @@ async fn a_folder_that_is_not_there_is_named() {
 #[tokio::test]
 async fn a_transaction_that_is_abandoned_never_was() {
     let (store, _folder) = fresh().await;
-    let intent = RolloutIntent { verb: IntentVerb::Draft, accepted_failures: 0 };
+    let intent = RolloutIntent::new(IntentVerb::Draft);
     let audit = entry("rollout.create", "rollout");
     let mut cut_off = 0;
     for attempt in 0..60 {
         // How many polls it takes to the end depends on the database's thread; a dozen is always enough.
         let polls = attempt % 12 + 1;
-        if cut_after(polls, store.create_rollout(&spec(attempt + 1), intent, &audit)).await.is_none() {
+        if cut_after(polls, store.create_rollout(&spec(attempt + 1), &intent, &audit)).await.is_none() {
             cut_off += 1;
         }
         // The next transaction finds neither a lock nor a roll-back that was meant for the one before.

@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use flota_model::Digest;
 use flota_model::host::{Host, KeyStorage, OemStanding, Trust, VerdictKind};
+use flota_model::rollout::{Gates, PlanId, RolloutPlan, RolloutState, Wishes};
+use flota_model::{Digest, RolloutId};
 use flota_store::contract::audit::the_chain_is_whole;
 use flota_store::contract::fixtures::{entry, judged, pass, second};
 use flota_store::{
-    Admits, Approval, AttestationStore as _, EnrolmentStore as _, HostMeasurements, HostStore as _, TokenState,
+    Admits, Approval, AttestationStore as _, EnrolmentStore as _, HostMeasurements, HostStore as _, RolloutStore as _,
+    SetPlan, TokenState,
 };
 use flota_store_sqlite::SqliteStore;
 use sqlx::migrate::Migrator;
@@ -126,4 +128,54 @@ async fn a_host_of_schema_8_comes_back_without_a_token() {
     (back.token, back.host, back.keys) = (None, id.clone(), keys);
     store.enrol(&back, &entry("host.enrol", "host")).await.unwrap();
     assert_eq!(store.host(&id).await.unwrap().unwrap().trust, Trust::Stale);
+}
+
+/// A rollout with two plans, the second of them current, and what it wants of a host.
+const ROLLOUT: &str = "
+    begin;
+    insert into rollouts (id, spec, verb, accepted_failures, plan_id, started_at, finished_at)
+        values (1, '{spec}', 'run', 1, printf('%064d', 2), 1795428000000000, null);
+    insert into plans (id, rollout, revision, parent, state, document, made_at) values
+        (printf('%064d', 1), 1, 1, null, 'running', '{\"of\":\"the first\"}', 1795428000000000),
+        (printf('%064d', 2), 1, 2, printf('%064d', 1), 'running', '{plan}', 1795428001000000);
+    insert into host_desired (host, generation, goal, rollout) values ('00000000000000aa', 4, '{\"kind\":\"stay\"}', 1);
+    commit;
+";
+
+/// As the program of schema 15 wrote them: without what came later.
+const SPEC: &str = r#"{"id":"R-1","release":{"digest":"aa","version":"2.0","size":1},"direction":"forward","selector":"",
+    "targets":{"00000000000000aa":{"name":"bot-01","wave":0,"release":{"digest":"aa","version":"2.0","size":1},
+    "previous":null}},"waves":["canary"],"max_in_flight":1,"max_failures":1,"bake":{"secs":0,"nanos":0},"ticket":"",
+    "rollback_of":null,"created_by":"operator/anna","created_at":"2026-11-23T10:00:00Z"}"#;
+const PLAN: &str = r#"{"rollout":"R-1","parent":null,"revision":2,"made_at":"2026-11-23T10:00:01Z","state":"running",
+    "cause":"canary: 1 in motion","wave":0,"wave_passed_at":null,"targets":{"00000000000000aa":{"state":{
+    "state":"applying","generation":4},"since":"2026-11-23T10:00:01Z","reason":{"text":"probation","owner":"host"}}}}"#;
+
+#[tokio::test]
+async fn a_rollout_of_schema_15_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = database_in(folder.path());
+    of_schema(15, &path).await;
+    raw(&path, POPULATION).await.unwrap();
+    let digest = Digest::of(b"release").to_string();
+    let (spec, plan) = (SPEC.replace("\"aa\"", &format!("\"{digest}\"")), PLAN);
+    let statements: &'static str = ROLLOUT.replace("{spec}", &spec).replace("{plan}", plan).leak();
+    raw(&path, statements).await.unwrap();
+
+    let store = SqliteStore::open(&path).await.unwrap();
+    let record = store.rollout(RolloutId::new(1)).await.unwrap().unwrap();
+    assert_eq!(record.digest, Digest::of(spec.as_bytes()));
+    assert_eq!((record.spec.approvals, record.spec.gates, record.approvals.len()), (0, Gates::default(), 0));
+    assert_eq!((record.intent.accepted_failures, record.intent.wishes), (1, Wishes::default()));
+    let (id, plan) = record.plan.unwrap();
+    assert_eq!((plan.state, plan.targets.len()), (RolloutState::Running, 1));
+    let next = RolloutPlan { parent: Some(id), revision: 3, state: RolloutState::Inconclusive, ..plan };
+    let next_id = PlanId(Digest::of(b"next"));
+    assert_eq!(store.set_plan(next_id, &next, &entry("rollout.plan", "rollout")).await.unwrap(), SetPlan::Done);
+    store.close().await;
+    // No row lost its parent when the table was made anew.
+    let broken = raw(&path, "insert into plans select printf('%064d', 9), 1, 9, 'nobody', 'paused', '{}', 0");
+    assert!(broken.await.unwrap_err().to_string().contains("FOREIGN KEY"));
+    let first = raw(&path, "delete from plans where revision = 1").await.unwrap_err();
+    assert!(first.to_string().contains("FOREIGN KEY"), "{first}");
 }
