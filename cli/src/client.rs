@@ -122,6 +122,10 @@ impl Session {
         escalations, escalations_client, EscalationsClient
     );
     client!(
+        /// Times in which nothing is changed.
+        freezes, freezes_client, FreezesClient
+    );
+    client!(
         /// The audit log.
         audit, audit_client, AuditClient
     );

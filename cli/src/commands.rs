@@ -11,6 +11,7 @@ pub(crate) mod context;
 pub(crate) mod enrolment;
 pub(crate) mod escalation;
 pub(crate) mod export;
+pub(crate) mod freeze;
 pub(crate) mod health;
 pub(crate) mod help;
 pub(crate) mod host;
@@ -44,6 +45,7 @@ pub(crate) async fn run(invocation: &Invocation, command: Command) -> Result<Exi
         Command::Receipt(command) => receipt::run(invocation, command).await,
         Command::Release(command) => release::run(invocation, command).await,
         Command::Rollout(command) => rollout::run(invocation, command).await,
+        Command::Freeze(command) => freeze::run(invocation, command).await,
         Command::Audit(command) => audit::run(invocation, command).await,
         Command::Context(command) => context::run(invocation, command),
         Command::Completions(args) => help::completions(invocation, &args),

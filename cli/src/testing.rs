@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use flota_model::Timestamp;
-use flota_proto::v1::{Rollout, Target, Wave};
+use flota_proto::v1::{Forecast, GroupForecast, Rollout, RolloutApproval, Target, Wave, WaveForecast};
 
 use crate::output::Style;
 
@@ -57,6 +57,15 @@ pub(crate) fn rollout(state: &str) -> Rollout {
     let (cause, target_state, started, finished) = match state {
         "draft" => ("created; not started", "pending", "", ""),
         "running" => ("wave 1 of 2 is in progress", "applying", "2026-11-23T14:16:00Z", ""),
+        "awaiting_approval" => ("2 approvals are needed, given by piotr", "pending", "2026-11-23T14:16:00Z", ""),
+        "inconclusive" => ("nobody knows whether 2 updated hosts are well", "unknown", "2026-11-23T14:16:00Z", ""),
+        "superseded" => ("superseded by R-4", "skipped", "2026-11-23T14:16:00Z", "2026-11-23T14:30:00Z"),
+        "expired" => (
+            "the deadline was 2026-11-23T14:29Z; 2 hosts were not started",
+            "skipped",
+            "2026-11-23T14:16:00Z",
+            "2026-11-23T14:30:00Z",
+        ),
         "paused" => ("paused by anna: looking at latency", "pending", "2026-11-23T14:16:00Z", ""),
         "aborting" => {
             ("aborted by anna; hosts past the point of no return finish", "withdrawing", "2026-11-23T14:16:00Z", "")
@@ -65,7 +74,7 @@ pub(crate) fn rollout(state: &str) -> Rollout {
         "succeeded" => ("every host runs its release", "committed", "2026-11-23T14:16:00Z", "2026-11-23T14:30:00Z"),
         _ => ("done, with 1 failure that was accepted", "rolled_back", "2026-11-23T14:16:00Z", "2026-11-23T14:30:00Z"),
     };
-    let is_draft = state == "draft";
+    let is_draft = matches!(state, "draft" | "awaiting_approval");
     let canary = if is_draft { "pending" } else { "committed" };
     let third = if target_state == "rolled_back" { "committed" } else { target_state };
     let done = |states: &[&str]| states.iter().map(|state| u32::from(*state == "committed")).sum();
@@ -106,8 +115,55 @@ pub(crate) fn rollout(state: &str) -> Rollout {
         failed,
         max_failures: 1,
         plan: digest("plan"),
+        spec: digest("spec"),
         revision: 4,
+        approvals_needed: if state == "awaiting_approval" { 2 } else { 0 },
+        approvals: if state == "awaiting_approval" { vec![approval("piotr")] } else { Vec::new() },
+        unknown: if state == "inconclusive" { 2 } else { 0 },
+        superseded_by: if state == "superseded" { "R-4".into() } else { String::new() },
         ..Rollout::default()
+    }
+}
+
+fn approval(by: &str) -> RolloutApproval {
+    RolloutApproval { by: by.into(), at: "2026-11-23T14:15:30Z".into(), reason: "looked at it".into() }
+}
+
+/// How a rollout with everything in it would go.
+pub(crate) fn forecast() -> Forecast {
+    let wave = |name: &str, hosts: u32, [begins, ends]: [&str; 2], changed_when_it_halts: u32| WaveForecast {
+        name: name.into(),
+        hosts,
+        begins: format!("2026-11-23T{begins}Z"),
+        ends: format!("2026-11-23T{ends}Z"),
+        changed_when_it_halts,
+    };
+    let rollout = Rollout {
+        gates: vec!["98 % of a wave must succeed".into(), "health check after the quote".into()],
+        windows: vec!["Mon-Fri 14:00-16:00 Europe/Warsaw".into()],
+        markets: vec!["xnys=closed".into()],
+        deadline: "2026-11-24T14:00:00Z".into(),
+        pause_after: "canary".into(),
+        on_halt: "rollback".into(),
+        late_joiners: true,
+        emergency: true,
+        approvals_needed: 2,
+        approvals: vec![approval("piotr")],
+        ..rollout("draft")
+    };
+    Forecast {
+        rollout: Some(rollout),
+        waves: vec![wave("canary", 1, ["14:43:10", "14:48:10"], 1), wave("wave 1", 2, ["15:18:10", "15:28:10"], 2)],
+        ends: "2026-11-23T15:28:10Z".into(),
+        most_at_once: 1,
+        groups: vec![GroupForecast { name: "venue=binance".into(), hosts: 3, most_at_once: 1, limit: 1 }],
+        host_seconds: 300,
+        host_seconds_from: "median of the canaries of R-2".into(),
+        warnings: vec![
+            "release 4.12.0 is valid until 2026-11-23T15:00:00Z (role targets), and it may run longer".into(),
+        ],
+        now: "2026-11-23T14:43:10Z".into(),
+        ..Forecast::default()
     }
 }
 

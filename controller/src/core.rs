@@ -18,6 +18,7 @@ use crate::denied::Denied;
 use crate::enrolment::EnrolmentSessions;
 use crate::policies::PolicyBook;
 use crate::quotas::Quotas;
+use crate::rollouts::checks::Checks;
 use crate::sessions::{Command, Sessions};
 use crate::settings::Settings;
 
@@ -51,6 +52,8 @@ pub struct Core {
     pub quotas: Quotas,
     /// Enrolments between their two calls.
     pub enrolments: EnrolmentSessions,
+    /// Whom rollouts asked for health checks.
+    pub checks: Checks,
     /// Wakes the planner.
     pub fleet_changed: Notify,
     /// Counts changes of rollouts, for those who watch them.

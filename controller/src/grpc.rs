@@ -10,6 +10,7 @@ pub mod enrollment;
 pub mod enrolments;
 pub mod escalations;
 pub mod exports;
+pub mod freezes;
 pub mod health;
 pub mod hosts;
 pub mod policies;
@@ -53,6 +54,7 @@ pub fn fleet_routes(core: &Arc<Core>) -> Routes {
     .add_service(v1::tasks_server::TasksServer::new(tasks::TasksService(core())))
     .add_service(v1::releases_server::ReleasesServer::new(releases::ReleasesService(core())))
     .add_service(v1::rollouts_server::RolloutsServer::new(rollouts::RolloutsService(core())))
+    .add_service(v1::freezes_server::FreezesServer::new(freezes::FreezesService(core())))
     .add_service(v1::attestation_server::AttestationServer::new(attestation::AttestationService(core())))
     .add_service(v1::enrolments_server::EnrolmentsServer::new(enrolments::EnrolmentsService(core())))
     .add_service(v1::policies_server::PoliciesServer::new(policies::PoliciesService(core())))

@@ -3,14 +3,23 @@
 //! One attempt, safe to repeat, with no choices of its own: kill the controller anywhere, and the next attempt goes on
 //! from what is stored.
 
+pub mod amend;
+pub mod back;
+pub mod checks;
 pub mod create;
+pub mod foresee;
+mod halted;
+mod join;
+mod pacing;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flota_model::RolloutId;
-use flota_model::rollout::{PlanId, RolloutPlan, RolloutSpec, RolloutState, TargetState};
+use flota_model::host::Host;
+use flota_model::rollout::{HealthGate, PlanId, RolloutApproval, RolloutPlan, RolloutSpec, RolloutState, TargetState};
 use flota_model::update::{DesiredState, Goal};
-use flota_planner::{Contact, FleetSnapshot, HostFacts, PlanInput, Planned};
+use flota_model::{HostId, RolloutId, Timestamp};
+use flota_planner::{Contact, FleetSnapshot, HealthFact, HostFacts, PlanInput, Planned};
 use flota_store::{RolloutRecord, SetDesired, SetPlan};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -23,6 +32,8 @@ use crate::sessions::Command;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Plans in a row that one step may make; a planner that never rests must not fill the disk.
 const MAX_PLANS_A_STEP: usize = 16;
+/// An approval that is older does not let a rollout begin: who looked at the fleet last week has not seen that of today.
+const APPROVAL_LASTS: Duration = Duration::from_hours(7 * 24);
 
 /// Steps all active rollouts, whenever something changed and at least every second.
 pub async fn keep_stepping(core: std::sync::Arc<Core>, stopping: CancellationToken) {
@@ -60,13 +71,16 @@ async fn step_all(core: &Core) {
 pub async fn step(core: &Core, id: RolloutId) -> Result<(), Fault> {
     let _one_at_a_time = core.planning.lock().await;
     for _ in 0..MAX_PLANS_A_STEP {
-        let Some(record) = core.store.rollout(id).await? else {
-            return Err(Fault::not_found("rollout", &id.to_string()));
-        };
-        let fleet = snapshot(core).await?;
+        let record = core.store.rollout(id).await?.ok_or_else(|| Fault::not_found("rollout", &id.to_string()))?;
+        let hosts = core.store.hosts().await?;
+        if join::join(core, &record, &hosts).await? > 0 {
+            continue;
+        }
+        let fleet = snapshot(core, &record.spec, hosts).await?;
         let parent = record.plan.as_ref().map(|(id, plan)| (*id, plan));
-        let input = PlanInput { spec: &record.spec, intent: record.intent, parent, fleet: &fleet, now: core.now() };
-        match flota_planner::plan(input) {
+        let approvers = approvers(&record, core.now());
+        let (spec, intent, now) = (&record.spec, &record.intent, core.now());
+        match flota_planner::plan(PlanInput { spec, intent, approvers: &approvers, parent, fleet: &fleet, now }) {
             Planned::New(plan) => {
                 if make_current(core, &record, &plan).await? == Current::Yes {
                     carry_out(core, &record.spec, &plan).await?;
@@ -85,13 +99,36 @@ pub async fn step(core: &Core, id: RolloutId) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn snapshot(core: &Core) -> Result<FleetSnapshot, Fault> {
-    let hosts = core.store.hosts().await?;
+/// Who has approved a rollout as it is now. Approvals age until the first host is started, not after.
+pub fn approvers(record: &RolloutRecord, now: Timestamp) -> Vec<&str> {
+    approvals(record, now).map(|approval| approval.by.as_str()).collect()
+}
+
+/// Their approvals, oldest first.
+pub fn approvals(record: &RolloutRecord, now: Timestamp) -> impl Iterator<Item = &RolloutApproval> {
+    let waits = |state: TargetState| state.is_waiting() || state == TargetState::Skipped;
+    let plan = record.plan.as_ref().map(|(_, plan)| plan);
+    let begun = plan.is_some_and(|plan| plan.targets.values().any(|target| !waits(target.state)));
+    let holds = move |approval: &&RolloutApproval| begun || now.since(approval.at) < APPROVAL_LASTS;
+    record.approvals.iter().filter(|approval| approval.spec == record.digest).filter(holds)
+}
+
+/// The fleet as a rollout's plan looks at it.
+pub(crate) async fn snapshot(core: &Core, spec: &RolloutSpec, hosts: Vec<Host>) -> Result<FleetSnapshot, Fault> {
+    let mut health: BTreeMap<HostId, HealthFact> = BTreeMap::new();
+    if spec.gates.health == HealthGate::Asked {
+        let words = core.store.health_words().await?;
+        health.extend(
+            words.into_iter().map(|(host, word, at)| (host, HealthFact { can_trade: word != "unavailable", at })),
+        );
+    }
     let facts = hosts.into_iter().map(|host| {
         let contact = if core.sessions.is_connected(&host.id) { Contact::Connected } else { Contact::Silent };
-        HostFacts { host, contact }
+        let health = health.get(&host.id).copied();
+        HostFacts { host, contact, health }
     });
-    Ok(FleetSnapshot::new(facts, core.listening_since))
+    let freezes = core.store.freezes(Some(core.now())).await?;
+    Ok(FleetSnapshot::new(facts, core.listening_since).with_freezes(freezes))
 }
 
 /// Whether a plan became the current one. Only then may it be carried out.
@@ -128,8 +165,16 @@ async fn make_current(core: &Core, record: &RolloutRecord, plan: &RolloutPlan) -
     }
 }
 
-/// Gives every host of the plan the generation that the plan names. Hosts that have it already are left alone.
+/// Carries out what the plan says: of hosts, of health checks, and of other rollouts.
 async fn carry_out(core: &Core, spec: &RolloutSpec, plan: &RolloutPlan) -> Result<(), Fault> {
+    desire(core, spec, plan).await?;
+    checks::ask(core, plan).await?;
+    halted::take_the_place(core, spec, plan).await?;
+    halted::go_back(core, spec, plan).await
+}
+
+/// Gives every host of the plan the generation that the plan names. Hosts that have it already are left alone.
+async fn desire(core: &Core, spec: &RolloutSpec, plan: &RolloutPlan) -> Result<(), Fault> {
     for (host, target) in &plan.targets {
         let goal = match (target.state, spec.targets.get(host)) {
             (TargetState::Offered { .. }, Some(wanted)) => {

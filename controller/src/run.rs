@@ -34,6 +34,7 @@ use crate::init::{DATABASE, endpoint};
 use crate::listener::{self, ClientCertificate, Connection, ListenerError};
 use crate::policies::PolicyBook;
 use crate::quotas::Quotas;
+use crate::rollouts::checks::Checks;
 use crate::sessions::Sessions;
 use crate::settings::{BadSettings, Settings};
 use crate::{escalations, rollouts, standing, upkeep};
@@ -128,6 +129,7 @@ async fn assemble(settings: Settings) -> Result<(Core, recorder::Queue), RunErro
         recorder,
         quotas: Quotas::new(settings.upload_bytes_per_day),
         enrolments: EnrolmentSessions::default(),
+        checks: Checks::default(),
         fleet_changed: Notify::new(),
         rollouts_changed: watch::Sender::new(0),
         planning: tokio::sync::Mutex::new(()),

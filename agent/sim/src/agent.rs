@@ -1,6 +1,6 @@
 //! What an agent says to a controller, without a host behind it: it enrols, holds a session, and proves what its TPM is.
 //!
-//! It runs no bot: of tasks it says that it carries none out. What is wanted of it goes through the real engine, and its
+//! It runs no bot and makes no exports; what a health check finds is in its script. What is wanted of it goes through the real engine, and its
 //! script says how its bot takes it.
 
 mod enrol;

@@ -16,8 +16,12 @@ use crate::view::rollout_frame::{self, View};
 use crate::view::rollout_words::{counts, elapsed, needs_decision, rollout_sign, verdict};
 
 mod act;
+mod amend;
+mod approve;
 mod create;
 mod feed;
+mod hosts;
+mod plan;
 mod screen;
 mod watch;
 
@@ -28,6 +32,16 @@ use watch::{Begun, Decisions};
 pub(crate) enum RolloutCommand {
     /// Plan a rollout: who gets the release, in which wave. No host changes
     Create(create::Create),
+    /// Show how it would go: who, when, how far a bad release would get. Changes nothing
+    Plan(plan::Plan),
+    /// Agree to a rollout that somebody else wrote
+    ///
+    /// Shows it and how it would go first, and approves that and nothing else: when it is amended, it needs new approvals.
+    Approve(approve::Approve),
+    /// Change how a rollout goes on; not what it brings to whom
+    ///
+    /// What was approved before does not count any more: it stands still until it is approved again.
+    Amend(amend::Amend),
     /// Start a rollout, and wait for its end
     ///
     /// Asks first. Ctrl-C detaches; it never stops the rollout. Ends as `status --watch` does.
@@ -45,6 +59,10 @@ pub(crate) enum RolloutCommand {
     Pause(act::Pause),
     /// Go on after a pause or a halt
     Resume(act::Resume),
+    /// Try hosts again that failed; of a halted rollout those alone
+    Retry(hosts::OfHosts),
+    /// Leave hosts out, and take back what they have not passed the point of no return with
+    Skip(hosts::OfHosts),
     /// End it: start nothing more, take back what no host has passed the point of no return with
     Abort(act::Abort),
     /// Take the hosts that it changed back to what they ran before
@@ -94,6 +112,11 @@ pub(crate) struct Explain {
 pub(crate) async fn run(invocation: &Invocation, command: RolloutCommand) -> Result<Exit, Failure> {
     match command {
         RolloutCommand::Create(args) => create::create(invocation, args).await,
+        RolloutCommand::Plan(args) => plan::plan(invocation, args).await,
+        RolloutCommand::Approve(args) => approve::approve(invocation, args).await,
+        RolloutCommand::Amend(args) => amend::amend(invocation, args).await,
+        RolloutCommand::Retry(args) => hosts::act(invocation, args, hosts::Wish::Retry).await,
+        RolloutCommand::Skip(args) => hosts::act(invocation, args, hosts::Wish::Skip).await,
         RolloutCommand::Start(args) => act::start(invocation, args).await,
         RolloutCommand::List(args) => list(invocation, &args).await,
         RolloutCommand::Status(args) => status(invocation, args).await,

@@ -131,6 +131,7 @@ impl Controller {
         let serving = tonic::transport::Server::builder()
             .add_service(v1::hosts_server::HostsServer::new(service.clone()))
             .add_service(v1::rollouts_server::RolloutsServer::new(service.clone()))
+            .add_service(v1::freezes_server::FreezesServer::new(service.clone()))
             .add_service(v1::exports_server::ExportsServer::new(service.clone()))
             .add_service(v1::tasks_server::TasksServer::new(service.clone()))
             .add_service(v1::releases_server::ReleasesServer::new(service.clone()))

@@ -82,6 +82,13 @@ fn head(rollout: &Rollout, view: View) -> Vec<String> {
         Some(time) => format!("running {time}"),
     };
     let mut facts = vec![running, format!("by {}", clean(&rollout.created_by))];
+    if !rollout.approvals.is_empty() {
+        let names: Vec<String> = rollout.approvals.iter().map(|approval| clean(&approval.by)).collect();
+        facts.push(format!("approved {}", names.join(", ")));
+    }
+    if rollout.emergency {
+        facts.push("EMERGENCY".to_owned());
+    }
     if !rollout.ticket.is_empty() {
         facts.push(format!("ticket {}", clean(&rollout.ticket)));
     }
@@ -221,7 +228,7 @@ pub(crate) fn live_foot(rollout: &Rollout, view: View) -> String {
     let text = format!(
         "Ctrl-C leaves; the rollout goes on{}plan {}{}live {}",
         view.style.dot(),
-        short(&rollout.plan),
+        short(&rollout.spec),
         view.style.dot(),
         time::of_day(view.now)
     );
@@ -247,7 +254,19 @@ mod tests {
     #[test]
     fn every_state_has_its_frame() {
         golden("rollout-running.txt", &text(&running(), PLAIN, None));
-        for state in ["draft", "paused", "aborting", "aborted", "succeeded", "succeeded_with_exceptions"] {
+        let states = [
+            "draft",
+            "awaiting_approval",
+            "paused",
+            "inconclusive",
+            "aborting",
+            "aborted",
+            "superseded",
+            "expired",
+            "succeeded",
+            "succeeded_with_exceptions",
+        ];
+        for state in states {
             golden(&format!("rollout-{state}.txt"), &text(&rollout(state), PLAIN, None));
         }
     }

@@ -5,17 +5,20 @@ use std::fmt::Write as _;
 use flota_proto::v1::Rollout;
 
 use super::rollout_frame::target_words;
-use crate::output::Style;
 use crate::output::signs::Tone;
 use crate::output::table::{Cell, Table};
-use crate::output::text::{clean, count, few, short};
+use crate::output::text::{clean, count, few, short, words};
+use crate::output::{Style, time};
 
+/// The id of what a dry run shows.
+pub(crate) const NOT_CREATED: &str = "R-0";
 /// Names of one wave before the rest becomes a count: a table that people still read.
 const NAMES: usize = 8;
 
 /// The plan with its waves.
 pub(crate) fn render(rollout: &Rollout, style: Style) -> String {
-    let id = style.paint(Tone::Strong, &clean(&rollout.id));
+    let id = if rollout.id == NOT_CREATED { "not created".to_owned() } else { clean(&rollout.id) };
+    let id = style.paint(Tone::Strong, &id);
     let what = if rollout.rollback_of.is_empty() {
         format!("{} (sha256 {}) to {}", clean(&rollout.version), short(&rollout.release), target_words(rollout))
     } else {
@@ -41,11 +44,33 @@ pub(crate) fn render(rollout: &Rollout, style: Style) -> String {
     }
     facts.extend(rollout.budgets.iter().map(|budget| format!("budget {}", clean(budget))));
     facts.extend(rollout.windows.iter().map(|window| format!("window {}", clean(window))));
+    facts.extend(rollout.markets.iter().map(|market| format!("market {}", clean(market))));
+    facts.extend(rollout.gates.iter().map(|gate| clean(gate)));
+    if rollout.pause_after != "nothing" && !rollout.pause_after.is_empty() {
+        facts.push(format!("pauses after {}", words(&rollout.pause_after)));
+    }
+    if rollout.on_halt == "rollback" {
+        facts.push("goes back by itself when it halts".to_owned());
+    }
+    if !rollout.deadline.is_empty() {
+        facts.push(format!("deadline {}", time::stamp(&rollout.deadline)));
+    }
+    if rollout.late_joiners {
+        facts.push("late hosts join".to_owned());
+    }
+    if rollout.emergency {
+        facts.push("EMERGENCY: goes through windows, markets and freezes".to_owned());
+    }
+    if rollout.approvals_needed > 0 {
+        let names: Vec<String> = rollout.approvals.iter().map(|approval| clean(&approval.by)).collect();
+        let by = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
+        facts.push(format!("{} of {} approvals{by}", names.len(), rollout.approvals_needed));
+    }
     if !rollout.ticket.is_empty() {
         facts.push(format!("ticket {}", clean(&rollout.ticket)));
     }
-    if !rollout.plan.is_empty() {
-        facts.push(format!("plan {}", short(&rollout.plan)));
+    if !rollout.spec.is_empty() {
+        facts.push(format!("plan {}", short(&rollout.spec)));
     }
     let _infallible = writeln!(text, "{}", style.paint(Tone::Dim, &facts.join(style.dot())));
     text

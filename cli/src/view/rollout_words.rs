@@ -54,7 +54,7 @@ pub(crate) struct Counts {
 /// Where a target of this state stands. A word that is not known yet is something that happens.
 pub(crate) fn standing(state: &str) -> Standing {
     match state {
-        "refused" | "rolled_back" | "safe_hold" | "lost" | "unconfirmed" => Standing::Failed,
+        "refused" | "rolled_back" | "safe_hold" | "lost" | "unconfirmed" | "unhealthy" => Standing::Failed,
         "pending" | "deferred" => Standing::Waiting,
         "committed" => Standing::Done,
         "skipped" => Standing::Skipped,
@@ -65,7 +65,7 @@ pub(crate) fn standing(state: &str) -> Standing {
 /// The sign of a target's state.
 pub(crate) fn target_sign(state: &str) -> Sign {
     match (standing(state), state) {
-        (_, "lost") => Sign::Silent,
+        (_, "lost" | "unknown") => Sign::Silent,
         (Standing::Failed, _) => Sign::Failed,
         (Standing::Waiting, _) => Sign::Waiting,
         (Standing::InMotion, _) => Sign::Working,
@@ -77,23 +77,24 @@ pub(crate) fn target_sign(state: &str) -> Sign {
 /// The sign of a rollout's state.
 pub(crate) fn rollout_sign(state: &str) -> Sign {
     match state {
-        "draft" => Sign::Waiting,
-        "paused" | "halted" => Sign::Paused,
+        "draft" | "awaiting_approval" => Sign::Waiting,
+        "paused" | "halted" | "inconclusive" => Sign::Paused,
         "succeeded" => Sign::Ok,
         "succeeded_with_exceptions" => Sign::Warning,
-        "aborted" | "failed" => Sign::Failed,
+        "superseded" => Sign::Skipped,
+        "aborted" | "expired" | "failed" => Sign::Failed,
         _ => Sign::Working,
     }
 }
 
 /// Nothing more happens in this state.
 pub(crate) fn is_over(state: &str) -> bool {
-    matches!(state, "succeeded" | "succeeded_with_exceptions" | "aborted" | "failed")
+    matches!(state, "succeeded" | "succeeded_with_exceptions" | "aborted" | "superseded" | "expired" | "failed")
 }
 
 /// It waits for a person in this state.
 pub(crate) fn needs_decision(state: &str) -> bool {
-    matches!(state, "draft" | "paused" | "halted")
+    matches!(state, "draft" | "awaiting_approval" | "paused" | "halted" | "inconclusive")
 }
 
 /// What the rollout comes to as it stands.
@@ -112,8 +113,27 @@ pub(crate) fn verdict(rollout: &Rollout, now: Timestamp) -> Verdict {
             format!("{id} ended{after} with exceptions: {done} of {selected} hosts done, {failed} failed"),
         ),
         "aborted" => (Exit::Bad, format!("{id} was aborted{after}: {done} of {selected} hosts done, {failed} failed")),
+        "superseded" => {
+            let by = clean(&rollout.superseded_by);
+            (Exit::Bad, format!("{id} was superseded by {by}{after}: {done} of {selected} hosts done"))
+        }
+        "expired" => (Exit::Bad, format!("{id} expired{after}: its deadline passed, {done} of {selected} hosts done")),
         "failed" => (Exit::Bad, format!("{id} failed{after}: {tally}")),
         "halted" => (Exit::Decision, format!("{id} halted{after}: {tally}; a decision is needed")),
+        "inconclusive" => (
+            Exit::Decision,
+            format!(
+                "{id} is inconclusive{after}: nobody knows whether {} updated hosts are well; a decision is needed",
+                rollout.unknown
+            ),
+        ),
+        "awaiting_approval" => {
+            let (given, needed) = (rollout.approvals.len(), rollout.approvals_needed);
+            (
+                Exit::Decision,
+                format!("{id} waits for approval: {given} of {needed} given, no host has changed by it yet"),
+            )
+        }
         "paused" => (Exit::Decision, format!("{id} is paused{after}: {tally}; it waits for a person to resume it")),
         "draft" => (Exit::Decision, format!("{id} is a draft for {selected} hosts; it waits for a person to start it")),
         state => {
@@ -174,13 +194,23 @@ pub(crate) fn next_commands(rollout: &Rollout) -> Vec<(&'static str, String)> {
     let verb = |verb: &str| format!("flota rollout {verb} {id}");
     let (undo, why) = (("undo", verb("rollback")), ("why", verb("explain")));
     match rollout.state.as_str() {
-        "draft" => vec![("start", verb("start")), ("drop", verb("abort"))],
+        "draft" | "awaiting_approval" => {
+            let start = (rollout.state == "draft").then(|| ("start", verb("start")));
+            let given = u32::try_from(rollout.approvals.len()).unwrap_or(u32::MAX);
+            let approve = (given < rollout.approvals_needed).then(|| ("approve", verb("approve")));
+            let ends = [("look", verb("plan")), ("drop", verb("abort"))];
+            start.into_iter().chain(approve).chain(ends).collect()
+        }
+        "inconclusive" => {
+            let resume = format!("{} --accept-unknown {}", verb("resume"), rollout.unknown.max(1));
+            vec![why, ("continue", resume), undo]
+        }
         "paused" => vec![("continue", verb("resume")), ("stop", verb("abort")), undo],
         "halted" => {
             let resume = format!("{} --accept-failures {}", verb("resume"), rollout.failed.max(1));
             vec![("continue", resume), undo, why]
         }
-        "succeeded" | "succeeded_with_exceptions" | "aborted" | "failed" => vec![undo],
+        "succeeded" | "succeeded_with_exceptions" | "aborted" | "superseded" | "expired" | "failed" => vec![undo],
         "aborting" => vec![why],
         _ => vec![("pause", verb("pause")), ("stop", verb("abort")), why],
     }
@@ -198,7 +228,7 @@ pub(crate) fn next_lines(rollout: &Rollout, style: Style) -> Vec<String> {
 pub(crate) fn changed_hosts(rollout: &Rollout) -> usize {
     let changed = |target: &&Target| {
         matches!(standing(&target.state), Standing::Done | Standing::InMotion)
-            || matches!(target.state.as_str(), "lost" | "unconfirmed" | "safe_hold")
+            || matches!(target.state.as_str(), "lost" | "unconfirmed" | "unhealthy" | "safe_hold")
     };
     rollout.targets.iter().filter(changed).count()
 }

@@ -32,6 +32,7 @@ pub enum Admit {
 const EVERYONE: &[Role] = &[Role::Viewer, Role::Operator, Role::Approver, Role::Security, Role::Admin];
 const RUNNERS: &[Role] = &[Role::Operator, Role::Approver, Role::Security, Role::Admin];
 const UPDATERS: &[Role] = &[Role::Operator, Role::Approver, Role::Admin];
+const APPROVERS: &[Role] = &[Role::Approver, Role::Admin];
 const GUARDS: &[Role] = &[Role::Operator, Role::Security, Role::Admin];
 const ADMINS: &[Role] = &[Role::Admin];
 const SECURITY: &[Role] = &[Role::Security, Role::Admin];
@@ -64,6 +65,11 @@ pub fn admits(path: &str) -> Option<Admit> {
         ("Releases", "Metadata") => Admit::HostsAnd(EVERYONE),
         ("Rollouts", "List" | "Show" | "Watch") => Admit::Operators(EVERYONE),
         ("Rollouts", "Create" | "Start" | "Pause" | "Resume" | "Abort" | "Rollback") => Admit::Operators(UPDATERS),
+        ("Rollouts", "Amend" | "Retry" | "Skip") => Admit::Operators(UPDATERS),
+        ("Rollouts", "Simulate") => Admit::Operators(EVERYONE),
+        ("Rollouts", "Approve") => Admit::Operators(APPROVERS),
+        ("Freezes", "List") => Admit::Operators(EVERYONE),
+        ("Freezes", "Create" | "End") => Admit::Operators(APPROVERS),
         ("Attestation", "Challenge" | "Quarantine") => Admit::Operators(GUARDS),
         ("Attestation", "Clear") => Admit::Operators(SECURITY),
         ("Hosts", "Decommission") => Admit::Operators(ADMINS),
@@ -104,6 +110,14 @@ impl Principal {
         match self {
             Self::Host(id) => format!("host/{id}"),
             Self::Operator { name, .. } => format!("operator/{name}"),
+        }
+    }
+
+    /// Its name alone, as people know it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Host(id) => id.to_string(),
+            Self::Operator { name, .. } => name.clone(),
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flota_model::TaskId;
+use flota_model::host::Host;
 use flota_model::task::{Task, TaskKind, TaskState};
+use flota_model::{TaskId, Timestamp};
 use flota_proto::v1;
 use flota_proto::v1::tasks_server::Tasks;
 use serde_json::json;
@@ -53,30 +54,40 @@ pub async fn run(
         seconds if seconds <= MAX_TIMEOUT_SECONDS => seconds,
         _ => return Err(Fault::new(Code::BadRequest, "a task's timeout is 24 hours at most")),
     };
+    let deadline = core.now().plus(Duration::from_secs(u64::from(seconds)));
+    let tasks = give(core, &principal.actor(), hosts, &kind, deadline).await?;
+    Ok(v1::TasksResponse { tasks: tasks.iter().map(view::task).collect() })
+}
+
+/// Gives these hosts a task of this kind.
+pub async fn give(
+    core: &Core,
+    actor: &str,
+    hosts: Vec<Host>,
+    kind: &TaskKind,
+    deadline: Timestamp,
+) -> Result<Vec<Task>, Fault> {
     let now = core.now();
-    let deadline = now.plus(Duration::from_secs(u64::from(seconds)));
-    let tasks: Vec<Task> = hosts
-        .into_iter()
-        .map(|host| Task {
-            id: TaskId::from_uuid(uuid::Uuid::now_v7()),
-            host: host.id,
-            host_name: host.name,
-            kind: kind.clone(),
-            state: TaskState::Waiting,
-            detail: String::new(),
-            created_at: now,
-            deadline,
-            finished_at: None,
-            export: None,
-            health: None,
-        })
-        .collect();
+    let task = |host: Host| Task {
+        id: TaskId::from_uuid(uuid::Uuid::now_v7()),
+        host: host.id,
+        host_name: host.name,
+        kind: kind.clone(),
+        state: TaskState::Waiting,
+        detail: String::new(),
+        created_at: now,
+        deadline,
+        finished_at: None,
+        export: None,
+        health: None,
+    };
+    let tasks: Vec<Task> = hosts.into_iter().map(task).collect();
     let action = format!("{}.run", kind.name());
     let audit: Vec<_> = tasks
         .iter()
         .map(|task| {
             let details = json!({ "task": task.id, "kind": kind });
-            core.audit_by(&principal.actor(), &action, format!("host/{}", task.host), "ok", &details)
+            core.audit_by(actor, &action, format!("host/{}", task.host), "ok", &details)
         })
         .collect();
     core.store.add_tasks(&tasks, &audit).await?;
@@ -84,5 +95,5 @@ pub async fn run(
         // A host without a session looks for its tasks when it connects.
         let _connected = core.sessions.ask(&task.host, Command::Look);
     }
-    Ok(v1::TasksResponse { tasks: tasks.iter().map(view::task).collect() })
+    Ok(tasks)
 }

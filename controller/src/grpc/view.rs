@@ -1,19 +1,18 @@
 //! Read models: how what the store has is shown to operators.
 
+pub mod rollout;
+
 use std::collections::BTreeMap;
 
 use flota_model::Timestamp;
 use flota_model::audit::AuditRow;
 use flota_model::host::{Host, KeyStorage};
 use flota_model::release::Release;
-use flota_model::rollout::{RolloutPlan, RolloutState, TargetState};
 use flota_model::task::{Export, HostHealth, Task};
 use flota_model::update::{Generation, Goal};
 use flota_proto::v1;
 use flota_release::{Catalogue, Wave};
-use flota_store::{Approval, RolloutRecord, TokenRecord, TokenState};
-
-use crate::rollouts::create::wishes;
+use flota_store::{Approval, TokenRecord, TokenState};
 
 /// A time, or nothing.
 pub fn time(at: Option<Timestamp>) -> String {
@@ -174,89 +173,7 @@ pub fn audit(row: &AuditRow) -> v1::AuditEntry {
     }
 }
 
-/// A rollout with its current plan.
-pub fn rollout(record: &RolloutRecord) -> v1::Rollout {
-    let spec = &record.spec;
-    let plan = record.plan.as_ref().map(|(_, plan)| plan);
-    let failed = plan.map_or(0, |plan| plan.targets.values().filter(|target| target.state.is_failure()).count());
-    v1::Rollout {
-        id: spec.id.to_string(),
-        state: plan.map_or(RolloutState::Draft, |plan| plan.state).to_string(),
-        cause: plan.map_or_else(|| "not planned yet".to_owned(), |plan| plan.cause.clone()),
-        release: spec.release.digest.to_string(),
-        version: spec.release.version.clone(),
-        selector: spec.selector.clone(),
-        created_by: spec.created_by.clone(),
-        created_at: spec.created_at.to_string(),
-        started_at: time(record.started_at),
-        finished_at: time(record.finished_at),
-        wave: count(plan.map_or(0, |plan| plan.wave)),
-        waves: spec.waves.iter().enumerate().map(|(index, name)| wave(record, plan, index, name)).collect(),
-        targets: targets(record, plan),
-        ticket: spec.ticket.clone(),
-        failed: count(failed),
-        max_failures: spec.max_failures.get(),
-        rollback_of: text(spec.rollback_of.as_ref()),
-        plan: text(record.plan.as_ref().map(|(id, _)| id)),
-        revision: plan.map_or(0, |plan| plan.revision),
-        budgets: wishes(spec),
-        windows: spec.windows.iter().map(ToString::to_string).collect(),
-        max_in_flight: spec.max_in_flight.get(),
-    }
-}
-
-fn wave(record: &RolloutRecord, plan: Option<&RolloutPlan>, index: usize, name: &str) -> v1::Wave {
-    let hosts = record.spec.targets.iter().filter(|(_, target)| target.wave == index);
-    let states: Vec<TargetState> = hosts
-        .map(|(host, _)| {
-            plan.and_then(|plan| plan.targets.get(host)).map_or(TargetState::Pending, |target| target.state)
-        })
-        .collect();
-    let done = states.iter().filter(|state| **state == TargetState::Committed).count();
-    let failed = states.iter().filter(|state| state.is_failure()).count();
-    let current = plan.map_or(0, |plan| plan.wave);
-    let state = match plan.map(|plan| plan.state) {
-        _ if done == states.len() => "done",
-        _ if index > current => "waiting",
-        Some(RolloutState::Running | RolloutState::Aborting) if index == current => "running",
-        Some(RolloutState::Halted) => "halted",
-        Some(RolloutState::Paused) => "paused",
-        None | Some(RolloutState::Draft) => "waiting",
-        Some(_) => "ended",
-    };
-    v1::Wave {
-        name: name.to_owned(),
-        state: state.to_owned(),
-        hosts: count(states.len()),
-        done: count(done),
-        failed: count(failed),
-    }
-}
-
-fn targets(record: &RolloutRecord, plan: Option<&RolloutPlan>) -> Vec<v1::Target> {
-    let mut targets: Vec<v1::Target> = record
-        .spec
-        .targets
-        .iter()
-        .map(|(host, wanted)| {
-            let planned = plan.and_then(|plan| plan.targets.get(host));
-            v1::Target {
-                host_id: host.to_string(),
-                host_name: wanted.name.to_string(),
-                wave: count(wanted.wave),
-                state: planned.map_or("pending", |target| target.state.as_str()).to_owned(),
-                version: wanted.release.version.clone(),
-                reason: planned.map(|target| target.reason.text.clone()).unwrap_or_default(),
-                since: time(planned.map(|target| target.since)),
-                owner: planned.map_or("controller", |target| target.reason.owner.as_str()).to_owned(),
-            }
-        })
-        .collect();
-    targets.sort_by(|left, right| (left.wave, &left.host_name).cmp(&(right.wave, &right.host_name)));
-    targets
-}
-
 /// Counts fit: no fleet has four thousand million hosts.
-fn count(number: usize) -> u32 {
+pub(super) fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }

@@ -90,6 +90,9 @@ pub struct RolloutSpec {
     pub created_by: String,
     /// When.
     pub created_at: Timestamp,
+    /// Who amended it last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amended_by: Option<String>,
 }
 
 /// Whether a rollout waits for the hours that were set for changes.

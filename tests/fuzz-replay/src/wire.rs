@@ -20,21 +20,21 @@ macro_rules! every_message {
 }
 
 every_message! {
-    Ack ActivatePolicyRequest AgentMessage ArchiveResponse AttestationRecord AuditEntry BeginRequest BeginResponse
-    BlobChunk Challenge ChallengeOutcome ChallengeRequest ChallengeResponse ControllerMessage CreateRolloutRequest
-    CreateTokenRequest CreateTokenResponse DesiredState DiffPoliciesRequest DiffPoliciesResponse EnrolSoftwareKeyRequest
+    Ack ActivatePolicyRequest AgentMessage AmendRolloutRequest ArchiveResponse AttestationRecord AuditEntry BeginRequest BeginResponse
+    BlobChunk Challenge ChallengeOutcome ChallengeRequest ChallengeResponse ControllerMessage CreateFreezeRequest CreateRolloutRequest
+    CreateTokenRequest CreateTokenResponse DesiredState DiffPoliciesRequest DiffPoliciesResponse EndFreezeRequest EnrolSoftwareKeyRequest
     Escalation Evidence ExplainPolicyRequest ExplainPolicyResponse Export ExportResult ExportTask FinishRequest
-    FinishResponse GetBlobRequest HealthResult HealthTask Heartbeat Hello Host HostActionRequest HostDetail HostHealth IndexRequest
-    Label ListAuditRequest ListAuditResponse ListEnrolmentsRequest ListEnrolmentsResponse ListEscalationsRequest
-    ListEscalationsResponse ListExportsRequest ListExportsResponse ListHostsRequest ListHostsResponse
+    FinishResponse Forecast Freeze GetBlobRequest GroupForecast HealthResult HealthTask Heartbeat Hello Host HostActionRequest HostDetail HostHealth IndexRequest
+    Label LeftOut ListAuditRequest ListAuditResponse ListEnrolmentsRequest ListEnrolmentsResponse ListEscalationsRequest
+    ListEscalationsResponse ListExportsRequest ListExportsResponse ListFreezesRequest ListFreezesResponse ListHostsRequest ListHostsResponse
     ListPoliciesRequest ListPoliciesResponse ListReleasesRequest ListReleasesResponse ListRolloutsRequest
     ListRolloutsResponse ListTokensRequest ListTokensResponse MetadataFile MetadataRequest ObserveRequest ObserveResponse ObservedPcr ObservedValue
     PcrState PcrValue PendingEnrolment PiecesRequest Ping PingReply PingRequest Policy PolicyActionRequest PolicyDetail PolicyRef PolicyRequest Pong
     ProposePolicyRequest PublishRequest PublishResponse PutBlobHeader PutBlobRequest PutBlobResponse Range Release ReleaseWave RenewRequest RenewResponse
-    ResolveEscalationRequest RetirePolicyRequest RevokeTokenRequest RevokeTokenResponse Rollout RolloutActionRequest
-    RunTaskRequest ShowHealthRequest ShowHealthResponse ShowHostRequest ShowRolloutRequest StagePolicyRequest
+    ResolveEscalationRequest RetirePolicyRequest RevokeTokenRequest RevokeTokenResponse Rollout RolloutActionRequest RolloutApproval RolloutHostsRequest
+    RunTaskRequest ShowHealthRequest ShowHealthResponse ShowHostRequest ShowRolloutRequest SimulateRolloutRequest StagePolicyRequest
     StatBlobRequest StatBlobResponse TakeReceiptRequest TakeReceiptResponse Target Task TaskOffer TaskResult TaskStatusRequest TasksResponse Token UpdateReport
-    Verdict VerifyAuditRequest VerifyAuditResponse Wave Welcome
+    Verdict VerifyAuditRequest VerifyAuditResponse Wave WaveForecast Welcome
 }
 
 /// The same bytes as every message: what one refuses another reads. What converts to the model converts back.

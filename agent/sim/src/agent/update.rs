@@ -14,6 +14,8 @@ use flota_model::update::{DesiredState, UpdateReport};
 pub struct Script {
     /// Versions whose bot never becomes healthy on it.
     pub sick: BTreeSet<String>,
+    /// Versions whose bot is healthy and cannot trade: a health check finds that out, the host's own probation does not.
+    pub cut_off: BTreeSet<String>,
     /// How long its bot takes to say how it is.
     pub probation: Duration,
 }
@@ -42,6 +44,11 @@ impl Updates {
     /// Where the host stands.
     pub(super) fn report(&self) -> UpdateReport {
         report(&self.state())
+    }
+
+    /// What a health check finds.
+    pub(super) fn can_trade(&self) -> bool {
+        !self.script.cut_off.contains(&self.report().version)
     }
 
     /// How long its bot takes to answer.
@@ -146,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_host_goes_through_every_phase_and_answers_for_its_bot() {
-        let script = Script { sick: BTreeSet::from(["2.0".to_owned()]), probation: Duration::ZERO };
+        let script = Script { sick: BTreeSet::from(["2.0".to_owned()]), ..Script::default() };
         let host = Updates::new(script);
         let came = host.want(install(1, "1.0")).unwrap();
         assert!(came.asks_bot && host.is_asked());

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use flota_model::RolloutId;
-use flota_proto::v1::{Rollout, RolloutActionRequest};
+use flota_proto::v1::{Rollout, RolloutActionRequest, Target};
 use tonic::{Response, Status};
 
 use super::watch::{self, Begun, Decisions};
@@ -44,6 +44,9 @@ pub(crate) struct Resume {
     /// This many failures were looked at and no longer halt it
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     accept_failures: u32,
+    /// This many updated hosts whose health nobody knows were looked at and no longer hold it
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    accept_unknown: u32,
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
@@ -67,6 +70,12 @@ pub(crate) struct Rollback {
     /// The id again, or the number of hosts, instead of typing it
     #[arg(long, value_name = "ID|COUNT")]
     confirm: Option<String>,
+    /// Only this host, by name or id; repeat for more
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<String>,
+    /// Only the hosts of this wave, as in "wave 1"
+    #[arg(long, value_name = "WAVE", default_value = "", hide_default_value = true)]
+    wave: String,
     /// Do not wait for its end
     #[arg(long)]
     no_wait: bool,
@@ -76,10 +85,10 @@ pub(crate) struct Rollback {
 #[derive(Debug, Args)]
 pub(crate) struct Which {
     /// Which, as in R-3
-    id: RolloutId,
+    pub(crate) id: RolloutId,
     /// Why, for the audit log
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
-    reason: String,
+    pub(crate) reason: String,
 }
 
 /// Whether to stay until the end.
@@ -122,7 +131,7 @@ pub(crate) async fn begin(
     })?;
     let question = format!("Start {id} on {}{}?", count(rollout.targets.len(), "host"), in_context(invocation)?);
     confirm::moderate(invocation, &question, yes, &start_line(id))?;
-    let request = session.ask(action(id, reason));
+    let request = session.ask(RolloutActionRequest { spec: rollout.spec.clone(), ..action(id, reason) });
     let started = answered(session.rollouts().start(request).await)?;
     match wait {
         Wait::ToTheEnd => {
@@ -151,19 +160,28 @@ pub(crate) async fn pause(invocation: &Invocation, args: Pause) -> Result<Exit, 
 /// Goes on, after a question.
 pub(crate) async fn resume(invocation: &Invocation, args: Resume) -> Result<Exit, Failure> {
     let Which { id, reason } = args.which;
-    let accepted = args.accept_failures;
-    let accept = if accepted == 0 { String::new() } else { format!(" --accept-failures {accepted}") };
+    let (accepted, unknown) = (args.accept_failures, args.accept_unknown);
+    let flag = |name: &str, number: u32| if number == 0 { String::new() } else { format!(" --{name} {number}") };
+    let accept = format!("{}{}", flag("accept-failures", accepted), flag("accept-unknown", unknown));
     let repeat = format!("flota rollout resume {id}{accept} --yes");
     let yes = Assent::of_flag(args.yes);
     confirm::require_answerable(invocation, yes, &repeat)?;
     let session = invocation.session().await?;
     let before = show(&session, id).await?;
+    let mut looked_at = Vec::new();
+    if accepted > 0 {
+        looked_at.push(count_of(accepted, "failure"));
+    }
+    if unknown > 0 {
+        looked_at.push(format!("{} of unknown health", count_of(unknown, "host")));
+    }
     let failures =
-        if accepted == 0 { String::new() } else { format!(" with {} accepted", count_of(accepted, "failure")) };
+        if looked_at.is_empty() { String::new() } else { format!(" with {} accepted", looked_at.join(" and ")) };
     let cause = format!("{id} is {}: {}", words(&before.state), clean(&before.cause));
     let question = format!("{cause}\nGo on{failures}{}?", in_context(invocation)?);
     confirm::moderate(invocation, &question, yes, &repeat)?;
-    let request = session.ask(RolloutActionRequest { accept_failures: accepted, ..action(id, reason) });
+    let request =
+        session.ask(RolloutActionRequest { accept_failures: accepted, accept_unknown: unknown, ..action(id, reason) });
     let rollout = answered(session.rollouts().resume(request).await)?;
     told(invocation, &rollout, "goes on")?;
     invocation.out.talk(&format!("follow:   flota rollout status {id} --watch"));
@@ -196,11 +214,13 @@ pub(crate) async fn abort(invocation: &Invocation, args: Abort) -> Result<Exit, 
 /// Takes its hosts back, after the number of them was typed.
 pub(crate) async fn rollback(invocation: &Invocation, args: Rollback) -> Result<Exit, Failure> {
     let Which { id, reason } = args.which;
-    let repeat = format!("flota rollout rollback {id} --confirm {id}");
+    let part: String = args.hosts.iter().map(|host| format!(" --host {}", clean(host))).collect();
+    let part = if args.wave.is_empty() { part } else { format!("{part} --wave \"{}\"", clean(&args.wave)) };
+    let repeat = format!("flota rollout rollback {id}{part} --confirm {id}");
     confirm::require_answerable(invocation, Assent::of_flag(args.confirm.is_some()), &repeat)?;
     let session = invocation.session().await?;
     let before = show(&session, id).await?;
-    let changed = changed_hosts(&before);
+    let changed = changed_hosts(&of_part(&before, &args.hosts, &args.wave));
     let hosts = count(changed, "host");
     if changed == 0 {
         return Err(Failure::new(Exit::Conflict, format!("{id} has changed no host: there is nothing to take back"))
@@ -215,11 +235,25 @@ pub(crate) async fn rollback(invocation: &Invocation, args: Rollback) -> Result<
     let accepted = [changed.to_string(), id.to_string()];
     let question = format!("Type {changed} to roll back {hosts}");
     confirm::severe(invocation, &question, &accepted, args.confirm.as_deref(), &repeat)?;
-    let request = session.ask(action(id, reason));
-    let answer = session.rollouts().rollback(request).await;
+    let request = RolloutActionRequest { hosts: args.hosts, wave: args.wave, ..action(id, reason) };
+    let answer = session.rollouts().rollback(session.ask(request)).await;
     let stake = Stake::LookFirst("flota rollout list");
     let back = answer.map_err(|status| Failure::of_status(&status, stake))?.into_inner();
     continue_with(invocation, session, back, Wait::of_flag(args.no_wait)).await
+}
+
+/// The rollout with the hosts alone that are meant.
+fn of_part(rollout: &Rollout, hosts: &[String], wave: &str) -> Rollout {
+    let mut part = rollout.clone();
+    let of_wave = |target: &Target| {
+        let name = usize::try_from(target.wave).ok().and_then(|index| rollout.waves.get(index)).map(|wave| &wave.name);
+        wave.is_empty() || name.is_some_and(|name| name == wave)
+    };
+    let named = |target: &Target| {
+        hosts.is_empty() || hosts.iter().any(|host| *host == target.host_name || *host == target.host_id)
+    };
+    part.targets.retain(|target| named(target) && of_wave(target));
+    part
 }
 
 /// A rollback is a new rollout: followed if it runs, named if it waits for its start.
@@ -239,15 +273,15 @@ async fn continue_with(invocation: &Invocation, session: Session, back: Rollout,
 }
 
 fn action(id: RolloutId, reason: String) -> RolloutActionRequest {
-    RolloutActionRequest { id: id.to_string(), reason, accept_failures: 0 }
+    RolloutActionRequest { id: id.to_string(), reason, ..RolloutActionRequest::default() }
 }
 
 /// Deciding the same again changes nothing, so a lost answer is repeated.
-fn answered(answer: Result<Response<Rollout>, Status>) -> Result<Rollout, Failure> {
+pub(crate) fn answered(answer: Result<Response<Rollout>, Status>) -> Result<Rollout, Failure> {
     answer.map(Response::into_inner).map_err(|status| Failure::of_status(&status, Stake::Repeatable))
 }
 
-fn told(invocation: &Invocation, rollout: &Rollout, outcome: &str) -> Result<(), Failure> {
+pub(crate) fn told(invocation: &Invocation, rollout: &Rollout, outcome: &str) -> Result<(), Failure> {
     let id = clean(&rollout.id);
     invocation.out.object("Rollout", rollout, &id, |style| {
         style.say(rollout_sign(&rollout.state), &format!("{id} {outcome} ({})", words(&rollout.state)))

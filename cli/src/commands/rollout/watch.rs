@@ -92,7 +92,7 @@ fn is_ended(state: &str, begun: Begun, decisions: Decisions) -> bool {
     match (state, decisions) {
         (state, _) if is_over(state) => true,
         ("draft", Decisions::End) => begun == Begun::Elsewhere,
-        ("paused" | "halted", Decisions::End) => true,
+        ("paused" | "halted" | "inconclusive" | "awaiting_approval", Decisions::End) => true,
         _ => false,
     }
 }

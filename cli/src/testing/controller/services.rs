@@ -138,6 +138,51 @@ impl v1::rollouts_server::Rollouts for Service {
     async fn rollback(&self, request: Request<v1::RolloutActionRequest>) -> Answer<v1::Rollout> {
         self.act("rollback", request)
     }
+
+    async fn approve(&self, request: Request<v1::RolloutActionRequest>) -> Answer<v1::Rollout> {
+        self.act("approve", request)
+    }
+
+    async fn simulate(&self, request: Request<v1::SimulateRolloutRequest>) -> Answer<v1::Forecast> {
+        self.decide("Rollouts.Simulate", &request)?;
+        let rollout = Some(self.0.lock().unwrap().rollout.clone());
+        Ok(Response::new(v1::Forecast { rollout, ..super::super::forecast() }))
+    }
+
+    async fn amend(&self, request: Request<v1::AmendRolloutRequest>) -> Answer<v1::Rollout> {
+        self.decide("Rollouts.Amend", &request)?;
+        Ok(Response::new(self.0.lock().unwrap().rollout.clone()))
+    }
+
+    async fn retry(&self, request: Request<v1::RolloutHostsRequest>) -> Answer<v1::Rollout> {
+        self.decide("Rollouts.Retry", &request)?;
+        Ok(Response::new(self.0.lock().unwrap().rollout.clone()))
+    }
+
+    async fn skip(&self, request: Request<v1::RolloutHostsRequest>) -> Answer<v1::Rollout> {
+        self.decide("Rollouts.Skip", &request)?;
+        Ok(Response::new(self.0.lock().unwrap().rollout.clone()))
+    }
+}
+
+#[tonic::async_trait]
+impl v1::freezes_server::Freezes for Service {
+    async fn create(&self, request: Request<v1::CreateFreezeRequest>) -> Answer<v1::Freeze> {
+        self.decide("Freezes.Create", &request)?;
+        let v1::CreateFreezeRequest { selector, from, until, reason, all_hosts: _ } = request.into_inner();
+        let (created_by, state) = ("ola".into(), "holds".into());
+        Ok(Response::new(v1::Freeze { id: 4, selector, from, until, reason, created_by, state }))
+    }
+
+    async fn list(&self, _: Request<v1::ListFreezesRequest>) -> Answer<v1::ListFreezesResponse> {
+        let freeze = v1::Freeze { id: 4, state: "holds".into(), ..v1::Freeze::default() };
+        Ok(Response::new(v1::ListFreezesResponse { freezes: vec![freeze] }))
+    }
+
+    async fn end(&self, request: Request<v1::EndFreezeRequest>) -> Answer<v1::Freeze> {
+        self.decide("Freezes.End", &request)?;
+        Ok(Response::new(v1::Freeze { id: request.into_inner().id, state: "over".into(), ..v1::Freeze::default() }))
+    }
 }
 
 #[tonic::async_trait]

@@ -74,6 +74,7 @@ impl Fleet {
             rollback_of: None,
             created_by: "anna".into(),
             created_at: Timestamp::from_micros(0),
+            amended_by: None,
         };
         Self {
             spec,

@@ -224,7 +224,12 @@ impl Session {
                 tracing::warn!(host.id = %self.host, error = %fault, "a task's result was ignored");
                 Ok(())
             }
-            stored => Ok(stored?),
+            stored => {
+                stored?;
+                // A rollout may wait for what a health check found.
+                self.core.fleet_changed.notify_one();
+                Ok(())
+            }
         }
     }
 

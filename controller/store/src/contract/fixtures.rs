@@ -266,6 +266,7 @@ pub fn spec(number: u32) -> RolloutSpec {
         rollback_of: None,
         created_by: "anna".into(),
         created_at: second(10),
+        amended_by: Some("operator/ola".into()),
     }
 }
 

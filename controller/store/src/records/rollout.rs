@@ -38,6 +38,17 @@ pub struct RolloutRecord {
 }
 
 impl RolloutRecord {
+    /// The specification as it is stored: without the hosts that joined.
+    pub fn specified(&self) -> RolloutSpec {
+        let mut spec = self.spec.clone();
+        if spec.waves.last().is_some_and(|last| last == LATE_JOINERS) {
+            spec.waves.pop();
+            let waves = spec.waves.len();
+            spec.targets.retain(|_, target| target.wave < waves);
+        }
+        spec
+    }
+
     /// Who has approved it as it is now, oldest first.
     pub fn approvers(&self) -> Vec<&str> {
         self.approvals

@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use flota_model::budget::Budget;
 use flota_model::host::{Host, KeyStorage, OemStanding, Trust};
 use flota_model::release::ReleaseRef;
-use flota_model::rollout::{IntentVerb, PlanId, RolloutIntent, RolloutPlan, RolloutSpec, TargetSpec};
+use flota_model::rollout::{
+    Gates, HealthGate, IntentVerb, LateJoiners, OnHalt, PauseAfter, PlanId, RolloutIntent, RolloutPlan, RolloutSpec,
+    TargetSpec, Urgency,
+};
 use flota_model::update::Direction;
 use flota_model::{Digest, HostId, Labels, RolloutId, Timestamp};
 use flota_planner::{Contact, FleetSnapshot, HostFacts, PlanInput, Planned, plan};
@@ -27,12 +30,12 @@ const TICK: f64 = 200.0;
 
 pub(super) fn measure() -> Vec<Figure> {
     let (spec, hosts) = fleet();
-    let intent = RolloutIntent { verb: IntentVerb::Run, accepted_failures: 0 };
+    let intent = RolloutIntent::new(IntentVerb::Run);
     let started = Timestamp::from_micros(0);
     let snapshot = FleetSnapshot::new(hosts.clone(), started);
     let next = |parent: Option<&RolloutPlan>, now: Timestamp| {
         let parent = parent.map(|plan| (PlanId(Digest::of(&plan.revision.to_be_bytes())), plan));
-        plan(PlanInput { spec: &spec, intent, parent, fleet: &snapshot, now })
+        plan(PlanInput { spec: &spec, intent: &intent, approvers: &[], parent, fleet: &snapshot, now })
     };
     let mut current = None;
     let mut slowest = Duration::ZERO;
@@ -72,12 +75,22 @@ fn fleet() -> (RolloutSpec, Vec<HostFacts>) {
         max_in_flight: NonZeroU32::MIN.saturating_add(WAVE),
         budgets: budget.into_iter().collect(),
         windows: Vec::new(),
+        markets: Vec::new(),
         max_failures: NonZeroU32::MIN,
+        gates: Gates { health: HealthGate::Asked, ..Gates::default() },
         bake: Duration::ZERO,
+        pause_after: PauseAfter::Nothing,
+        on_halt: OnHalt::Wait,
+        deadline: None,
+        urgency: Urgency::Normal,
+        late_joiners: LateJoiners::LeftOut,
+        approvals: 0,
+        supersedes: None,
         ticket: String::new(),
         rollback_of: None,
         created_by: "bench".into(),
         created_at: Timestamp::from_micros(0),
+        amended_by: None,
     };
     (spec, hosts)
 }
@@ -103,5 +116,5 @@ fn facts(index: u32, venue: &str) -> HostFacts {
         policy: String::new(),
         oem: OemStanding::default(),
     };
-    HostFacts { host, contact: Contact::Connected }
+    HostFacts { host, contact: Contact::Connected, health: None }
 }
