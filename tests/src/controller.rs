@@ -25,6 +25,7 @@ pub struct Controller {
     bins: Bins,
     dir: PathBuf,
     desk: PathBuf,
+    network: Network,
     process: Process,
     /// Where hosts enrol.
     pub enrollment: String,
@@ -32,9 +33,37 @@ pub struct Controller {
     pub fleet: String,
 }
 
+/// Where a controller is reached, and how it gets there.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// The address that it listens on.
+    pub address: String,
+    /// What it is started with, as in `ip netns exec NAME`; empty: nothing.
+    pub enter: Vec<String>,
+}
+
+impl Network {
+    /// This machine alone.
+    pub fn loopback() -> Self {
+        Self { address: "127.0.0.1".to_owned(), enter: Vec::new() }
+    }
+}
+
 impl Controller {
     /// Makes a controller and starts it. Ports are chosen by the system once, and kept from then on.
     pub fn start(bins: &Bins, dir: &Path, ek_roots: &Path, attest_seconds: u64) -> anyhow::Result<Self> {
+        Self::start_in(Network::loopback(), bins, dir, ek_roots, attest_seconds)
+    }
+
+    /// The same, elsewhere.
+    pub fn start_in(
+        network: Network,
+        bins: &Bins,
+        dir: &Path,
+        ek_roots: &Path,
+        attest_seconds: u64,
+    ) -> anyhow::Result<Self> {
+        let listen = format!("{}:0", network.address);
         let desk = dir.with_file_name("signed-releases");
         let output = Command::new(bins.path("flota")).args(["release", "init"]).arg(&desk).output()?;
         ensure!(output.status.success(), "flota release init: {}", String::from_utf8_lossy(&output.stderr));
@@ -42,8 +71,8 @@ impl Controller {
             .arg("init")
             .arg("--data-dir")
             .arg(dir)
-            .args(["--fleet", "demo", "--name", "127.0.0.1"])
-            .args(["--enrollment-listen", "127.0.0.1:0", "--fleet-listen", "127.0.0.1:0"])
+            .args(["--fleet", "demo", "--name", &network.address])
+            .args(["--enrollment-listen", &listen, "--fleet-listen", &listen])
             .arg("--ek-roots")
             .arg(ek_roots)
             .arg("--release-root")
@@ -56,13 +85,13 @@ impl Controller {
             &settings,
             format!("{text}heartbeat_seconds = 2\nattest_interval_seconds = {attest_seconds}\n"),
         )?;
-        let (process, addresses) = launch(bins, dir, None)?;
+        let (process, addresses) = launch(bins, dir, &network, None)?;
         let address = |key: &str| {
             addresses.get(key).and_then(Value::as_str).map(str::to_owned).with_context(|| format!("no {key} address"))
         };
         let (enrollment, fleet) = (address("enrollment")?, address("fleet")?);
-        keep_ports(&settings, &enrollment, &fleet)?;
-        Ok(Self { bins: bins.clone(), dir: dir.to_owned(), desk, process, enrollment, fleet })
+        keep_ports(&settings, &network.address, &enrollment, &fleet)?;
+        Ok(Self { bins: bins.clone(), dir: dir.to_owned(), desk, network, process, enrollment, fleet })
     }
 
     /// The folder in which its releases are signed.
@@ -102,7 +131,7 @@ impl Controller {
 
     /// Starts it again, on the same ports.
     pub fn restart(&mut self) -> anyhow::Result<()> {
-        (self.process, _) = launch(&self.bins, &self.dir, None)?;
+        (self.process, _) = launch(&self.bins, &self.dir, &self.network, None)?;
         Ok(())
     }
 
@@ -118,7 +147,7 @@ impl Controller {
     /// Starts it again with a clock that can be moved.
     pub fn restart_with_clock(&mut self, clock: &ShiftedClock) -> anyhow::Result<()> {
         self.stop()?;
-        (self.process, _) = launch(&self.bins, &self.dir, Some(clock))?;
+        (self.process, _) = launch(&self.bins, &self.dir, &self.network, Some(clock))?;
         Ok(())
     }
 
@@ -154,12 +183,25 @@ impl Controller {
     }
 }
 
-fn launch(bins: &Bins, dir: &Path, clock: Option<&ShiftedClock>) -> anyhow::Result<(Process, Value)> {
+fn launch(
+    bins: &Bins,
+    dir: &Path,
+    network: &Network,
+    clock: Option<&ShiftedClock>,
+) -> anyhow::Result<(Process, Value)> {
     let addresses = dir.join("addresses.json");
     if addresses.exists() {
         std::fs::remove_file(&addresses)?;
     }
-    let mut command = Command::new(bins.path("flota-controller"));
+    let program = bins.path("flota-controller");
+    let mut command = match network.enter.split_first() {
+        Some((enter, arguments)) => {
+            let mut command = Command::new(enter);
+            command.args(arguments).arg(program);
+            command
+        }
+        None => Command::new(program),
+    };
     command.arg("run").arg("--data-dir").arg(dir);
     if let Some(clock) = clock {
         clock.give(&mut command);
@@ -172,13 +214,12 @@ fn launch(bins: &Bins, dir: &Path, clock: Option<&ShiftedClock>) -> anyhow::Resu
     Ok((process, serde_json::from_str(&text)?))
 }
 
-fn keep_ports(settings: &Path, enrollment: &str, fleet: &str) -> anyhow::Result<()> {
+fn keep_ports(settings: &Path, listen: &str, enrollment: &str, fleet: &str) -> anyhow::Result<()> {
     let port = |address: &str| address.rsplit(':').next().unwrap_or_default().to_owned();
-    let text = std::fs::read_to_string(settings)?
-        .replace(
-            "enrollment_listen = \"127.0.0.1:0\"",
-            &format!("enrollment_listen = \"127.0.0.1:{}\"", port(enrollment)),
-        )
-        .replace("fleet_listen = \"127.0.0.1:0\"", &format!("fleet_listen = \"127.0.0.1:{}\"", port(fleet)));
+    let mut text = std::fs::read_to_string(settings)?;
+    for (key, address) in [("enrollment_listen", enrollment), ("fleet_listen", fleet)] {
+        let (chosen, kept) = (format!("{key} = \"{listen}:0\""), format!("{key} = \"{listen}:{}\"", port(address)));
+        text = text.replace(&chosen, &kept);
+    }
     Ok(std::fs::write(settings, text)?)
 }

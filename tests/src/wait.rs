@@ -21,6 +21,24 @@ pub fn until<T>(what: &str, bound: Duration, mut ask: impl FnMut() -> anyhow::Re
     }
 }
 
+/// The same, without holding up what runs beside it.
+pub async fn until_async<T>(
+    what: &str,
+    bound: Duration,
+    mut ask: impl FnMut() -> anyhow::Result<Option<T>>,
+) -> anyhow::Result<T> {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = tokio::task::block_in_place(&mut ask)? {
+            return Ok(answer);
+        }
+        if started.elapsed() > bound {
+            bail!("waited {} s in vain for: {what}", bound.as_secs());
+        }
+        tokio::time::sleep(PACE).await;
+    }
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "the pace of polling a condition that another process changes; bounded above"

@@ -79,6 +79,7 @@ fn head(rollout: &Rollout, view: View) -> Vec<String> {
     let running = match elapsed(rollout, view.now).map(time::span) {
         None => "not started".to_owned(),
         Some(time) if is_over(&rollout.state) => format!("took {time}"),
+        Some(time) if rollout.state == "awaiting_approval" => format!("waits {time}"),
         Some(time) => format!("running {time}"),
     };
     let mut facts = vec![running, format!("by {}", clean(&rollout.created_by))];
@@ -110,6 +111,7 @@ fn sections(rollout: &Rollout, view: View) -> Vec<Section> {
     let Counts { selected, attempted, .. } = counts(rollout);
     let of = [
         (Standing::Failed, "FAILED", format!("of {attempted} attempted")),
+        (Standing::Unknown, "NOT KNOWN", format!("of {attempted} attempted")),
         (Standing::Waiting, "WAITING", format!("of {selected} selected")),
         (Standing::InMotion, "IN MOTION", format!("of {selected} selected")),
     ];

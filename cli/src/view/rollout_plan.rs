@@ -7,7 +7,7 @@ use flota_proto::v1::Rollout;
 use super::rollout_frame::target_words;
 use crate::output::signs::Tone;
 use crate::output::table::{Cell, Table};
-use crate::output::text::{clean, count, few, short, words};
+use crate::output::text::{clean, count, few, short};
 use crate::output::{Style, time};
 
 /// The id of what a dry run shows.
@@ -37,30 +37,53 @@ pub(crate) fn render(rollout: &Rollout, style: Style) -> String {
         ]);
     }
     text.extend(table.lines(style).into_iter().map(|line| format!("  {line}\n")));
+    for (title, facts) in [("pace", pace(rollout)), ("when", hours(rollout)), ("asks", asks(rollout))] {
+        if !facts.is_empty() {
+            let _infallible =
+                writeln!(text, "{}", style.paint(Tone::Dim, &format!("{title}  {}", facts.join(style.dot()))));
+        }
+    }
+    text
+}
+
+/// How fast, and what stops it.
+fn pace(rollout: &Rollout) -> Vec<String> {
     let mut facts =
         vec![format!("halts at {}", count(usize::try_from(rollout.max_failures).unwrap_or(0), "failed host"))];
+    if rollout.on_halt == "rollback" {
+        facts.push("goes back by itself when it halts".to_owned());
+    }
     if rollout.max_in_flight > 0 {
         facts.push(format!("{} at once", rollout.max_in_flight));
     }
     facts.extend(rollout.budgets.iter().map(|budget| format!("budget {}", clean(budget))));
-    facts.extend(rollout.windows.iter().map(|window| format!("window {}", clean(window))));
-    facts.extend(rollout.markets.iter().map(|market| format!("market {}", clean(market))));
     facts.extend(rollout.gates.iter().map(|gate| clean(gate)));
     if rollout.pause_after != "nothing" && !rollout.pause_after.is_empty() {
-        facts.push(format!("pauses after {}", words(&rollout.pause_after)));
-    }
-    if rollout.on_halt == "rollback" {
-        facts.push("goes back by itself when it halts".to_owned());
-    }
-    if !rollout.deadline.is_empty() {
-        facts.push(format!("deadline {}", time::stamp(&rollout.deadline)));
+        facts.push(format!("pauses after {}", clean(&rollout.pause_after.replace('-', " "))));
     }
     if rollout.late_joiners {
         facts.push("late hosts join".to_owned());
     }
+    facts
+}
+
+/// In which hours.
+fn hours(rollout: &Rollout) -> Vec<String> {
     if rollout.emergency {
-        facts.push("EMERGENCY: goes through windows, markets and freezes".to_owned());
+        return vec!["EMERGENCY: goes through windows, markets and freezes".to_owned()];
     }
+    let windows = rollout.windows.iter().map(|window| format!("window {}", clean(window)));
+    let markets = rollout.markets.iter().map(|market| format!("market {}", clean(market)));
+    let mut facts: Vec<String> = windows.chain(markets).collect();
+    if !rollout.deadline.is_empty() {
+        facts.push(format!("deadline {}", time::stamp(&rollout.deadline)));
+    }
+    facts
+}
+
+/// What persons have to do with it.
+fn asks(rollout: &Rollout) -> Vec<String> {
+    let mut facts = Vec::new();
     if rollout.approvals_needed > 0 {
         let names: Vec<String> = rollout.approvals.iter().map(|approval| clean(&approval.by)).collect();
         let by = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
@@ -72,8 +95,7 @@ pub(crate) fn render(rollout: &Rollout, style: Style) -> String {
     if !rollout.spec.is_empty() {
         facts.push(format!("plan {}", short(&rollout.spec)));
     }
-    let _infallible = writeln!(text, "{}", style.paint(Tone::Dim, &facts.join(style.dot())));
-    text
+    facts
 }
 
 /// A rollback brings hosts to different versions, so each is named.

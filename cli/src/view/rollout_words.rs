@@ -17,6 +17,8 @@ pub(crate) enum Standing {
     Failed,
     /// Not started.
     Waiting,
+    /// Updated, and nobody knows whether it is well.
+    Unknown,
     /// Started, not ended.
     InMotion,
     /// Runs the release, confirmed.
@@ -56,6 +58,7 @@ pub(crate) fn standing(state: &str) -> Standing {
     match state {
         "refused" | "rolled_back" | "safe_hold" | "lost" | "unconfirmed" | "unhealthy" => Standing::Failed,
         "pending" | "deferred" => Standing::Waiting,
+        "unknown" => Standing::Unknown,
         "committed" => Standing::Done,
         "skipped" => Standing::Skipped,
         _ => Standing::InMotion,
@@ -65,7 +68,7 @@ pub(crate) fn standing(state: &str) -> Standing {
 /// The sign of a target's state.
 pub(crate) fn target_sign(state: &str) -> Sign {
     match (standing(state), state) {
-        (_, "lost" | "unknown") => Sign::Silent,
+        (Standing::Unknown, _) | (_, "lost") => Sign::Silent,
         (Standing::Failed, _) => Sign::Failed,
         (Standing::Waiting, _) => Sign::Waiting,
         (Standing::InMotion, _) => Sign::Working,
@@ -162,7 +165,7 @@ pub(crate) fn counts(rollout: &Rollout) -> Counts {
             Standing::Failed => counts.failed += 1,
             Standing::Waiting => counts.waiting += 1,
             Standing::Done => counts.done += 1,
-            Standing::InMotion | Standing::Skipped => {}
+            Standing::InMotion | Standing::Unknown | Standing::Skipped => {}
         }
         if !matches!(standing(&target.state), Standing::Waiting | Standing::Skipped) {
             counts.attempted += 1;
@@ -227,7 +230,7 @@ pub(crate) fn next_lines(rollout: &Rollout, style: Style) -> Vec<String> {
 /// Hosts that a rollback of this rollout would change: those that were given its release and did not go back.
 pub(crate) fn changed_hosts(rollout: &Rollout) -> usize {
     let changed = |target: &&Target| {
-        matches!(standing(&target.state), Standing::Done | Standing::InMotion)
+        matches!(standing(&target.state), Standing::Done | Standing::InMotion | Standing::Unknown)
             || matches!(target.state.as_str(), "lost" | "unconfirmed" | "unhealthy" | "safe_hold")
     };
     rollout.targets.iter().filter(changed).count()

@@ -53,7 +53,7 @@ pub(super) async fn measure(ground: &Ground, population: &Population) -> anyhow:
     trusted(&admin, count)?;
     eprintln!("{count} hosts: an empty task on each");
     let began = Instant::now();
-    // Simulated hosts carry no tasks out, and say so; that is all the work.
+    // A simulated host answers at once; that is all the work.
     let _tasks = admin.run(&["health", "run", "--all", "-o", "json"])?;
     let floor = began.elapsed();
     eprintln!("{count} hosts: a rollout");
@@ -81,7 +81,7 @@ pub(super) async fn measure(ground: &Ground, population: &Population) -> anyhow:
 /// The hosts with their scripts, by their place.
 fn scripted((index, (agent, member)): (usize, &hosts::Enrolled)) -> (SimulatedAgent, Member) {
     let sick = if index == SICK_HOST { BTreeSet::from([BAD.to_owned()]) } else { BTreeSet::new() };
-    (agent.scripted(Script { sick, probation: PROBATION }), member.clone())
+    (agent.scripted(Script { sick, probation: PROBATION, ..Script::default() }), member.clone())
 }
 
 fn publish(admin: &Operator, desk: &Path, folder: &Path) -> anyhow::Result<()> {
