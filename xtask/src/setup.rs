@@ -24,7 +24,7 @@ enum Probe {
     Header(&'static str),
 }
 
-const NEEDS: [Need; 11] = [
+const NEEDS: [Need; 12] = [
     Need { package: "gcc", reason: "links, and compiles aws-lc, SQLite and zstd", probe: Probe::Program("cc") },
     Need {
         package: "libc6-dev",
@@ -34,6 +34,7 @@ const NEEDS: [Need; 11] = [
     Need { package: "pkg-config", reason: "finds libtss2", probe: Probe::Program("pkg-config") },
     Need { package: "libtss2-dev", reason: "the agent speaks to its TPM with it", probe: Probe::Library("tss2-esys") },
     Need { package: "swtpm", reason: "the TPM of hosts in demo and tests", probe: Probe::Program("swtpm") },
+    Need { package: "iproute2", reason: "network namespaces for partitions", probe: Probe::Program("ip") },
     Need { package: "swtpm-tools", reason: "manufactures those TPMs", probe: Probe::Program("swtpm_setup") },
     Need { package: "tpm2-tools", reason: "tests exchange quotes with it", probe: Probe::Program("tpm2_quote") },
     Need { package: "procps", reason: "tests stop processes with kill", probe: Probe::Program("kill") },

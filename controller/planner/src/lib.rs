@@ -22,7 +22,7 @@ pub use forecast::{Assumptions, Forecast, GroupForecast, WaveForecast, forecast}
 pub use lint::{Note, lint};
 pub use snapshot::{Contact, FleetSnapshot, HealthFact, HostFacts};
 pub use target::{APPLY_WITHIN, CHECK_WITHIN, CONFIRM_WITHIN, DARK_AFTER};
-pub use waves::{WaveSizes, assign_waves};
+pub use waves::{Canaries, WaveSizes, assign_waves};
 pub use windows::is_zone;
 
 use target::Look;

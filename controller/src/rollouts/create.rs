@@ -8,7 +8,7 @@ use flota_model::release::{Release, ReleaseRef};
 use flota_model::rollout::{IntentVerb, LateJoiners, RolloutIntent, RolloutSpec, TargetSpec, Urgency};
 use flota_model::update::Direction;
 use flota_model::{Digest, HostId, HostName, RolloutId, Timestamp};
-use flota_planner::{WaveSizes, assign_waves};
+use flota_planner::{Canaries, WaveSizes, assign_waves};
 use flota_proto::v1;
 use flota_release::Terms;
 use serde_json::json;
@@ -46,7 +46,8 @@ pub async fn draft(core: &Core, actor: &str, request: &v1::CreateRolloutRequest)
     let hosts = select::hosts(core, selection).await?;
     let budgets = pacing::budgets(core, &request.budgets).await?;
     let canary = NonZeroU32::new(request.canary).unwrap_or(NonZeroU32::MIN);
-    let sizes = WaveSizes { canary: size(canary), wave: NonZeroU32::new(request.wave_size).map(size) };
+    let canaries = if request.canary_in_each_wave { Canaries::OfEachWave } else { Canaries::OfTheRollout };
+    let sizes = WaveSizes { canary: size(canary), wave: NonZeroU32::new(request.wave_size).map(size), canaries };
     let (waves, names) = assign_waves(hosts.len(), sizes);
     let widest = u32::try_from(hosts.len()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
     let wave_size = NonZeroU32::new(request.wave_size).unwrap_or(widest);

@@ -53,6 +53,9 @@ pub(crate) struct Draft {
     /// Hosts in the canary wave
     #[arg(long, value_name = "N", default_value = "1")]
     canary: NonZeroU32,
+    /// Begin each wave with as many hosts, which must pass before the others of it are started
+    #[arg(long)]
+    canary_in_each_wave: bool,
     /// Hosts in each wave after it [default: all the rest in one wave]
     #[arg(long, value_name = "N")]
     wave_size: Option<NonZeroU32>,
@@ -159,6 +162,7 @@ fn request(draft: Draft, now: Timestamp) -> Result<CreateRolloutRequest, Failure
         all_hosts: chosen.all,
         late_joiners: draft.late_joiners,
         canary: draft.canary.get(),
+        canary_in_each_wave: draft.canary_in_each_wave,
         wave_size: or_zero(draft.wave_size),
         max_in_flight: or_zero(draft.max_in_flight),
         budgets: draft.budgets.iter().map(BudgetWish::to_string).collect(),

@@ -15,7 +15,7 @@ use flota_model::rollout::{
 use flota_model::update::{DesiredState, Direction, Goal, UpdatePhase, UpdateReport};
 use flota_model::{Digest, HostId, RolloutId, Timestamp};
 use flota_planner::{
-    Contact, FleetSnapshot, HealthFact, HostFacts, PlanInput, Planned, WaveSizes, assign_waves, lint, plan,
+    Canaries, Contact, FleetSnapshot, HealthFact, HostFacts, PlanInput, Planned, WaveSizes, assign_waves, lint, plan,
 };
 
 /// Hosts by index, and one rollout over all of them.
@@ -33,7 +33,7 @@ pub(crate) struct Fleet {
 impl Fleet {
     pub(crate) fn new(hosts: u32, canary: u32, wave: u32) -> Self {
         let size = |n: u32| usize::try_from(n).ok().and_then(std::num::NonZeroUsize::new);
-        let sizes = WaveSizes { canary: size(canary).unwrap(), wave: size(wave) };
+        let sizes = WaveSizes { canary: size(canary).unwrap(), wave: size(wave), canaries: Canaries::OfTheRollout };
         let (waves, names) = assign_waves(usize::try_from(hosts).unwrap(), sizes);
         let release = release("4.12.0");
         let ids: Vec<HostId> = (0..hosts).map(host_id).collect();
