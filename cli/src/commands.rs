@@ -10,6 +10,7 @@ pub(crate) mod audit;
 pub(crate) mod context;
 pub(crate) mod enrolment;
 pub(crate) mod escalation;
+mod evidence;
 pub(crate) mod export;
 pub(crate) mod freeze;
 pub(crate) mod health;

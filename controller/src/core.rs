@@ -14,6 +14,7 @@ use crate::attestation::readings::Readings;
 use crate::attestation::recorder::Recorder;
 use crate::blobs::BlobFolder;
 use crate::ca::FleetCa;
+use crate::checkpoints::AuditKey;
 use crate::denied::Denied;
 use crate::enrolment::EnrolmentSessions;
 use crate::policies::PolicyBook;
@@ -32,6 +33,8 @@ pub struct Core {
     pub blobs: BlobFolder,
     /// Signs certificates.
     pub ca: FleetCa,
+    /// Signs the heads of the audit log.
+    pub audit_key: AuditKey,
     /// TPM vendors that are trusted.
     pub ek_roots: TrustRoots,
     /// What quotes cover.

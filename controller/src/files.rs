@@ -42,6 +42,13 @@ pub fn replace(path: &Path, mode: u32, contents: &[u8]) -> Result<(), FileError>
     sync_parent(path)
 }
 
+/// Puts a line at the end of a file, durably.
+pub fn append_line(path: &Path, line: &str) -> Result<(), FileError> {
+    let open = OpenOptions::new().append(true).create(true).mode(0o644).open(path);
+    let mut file = open.map_err(failed("opening", path))?;
+    file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(failed("writing", path))
+}
+
 /// Makes a folder that only its owner can read, if it is not there.
 pub fn private_folder(path: &Path) -> Result<(), FileError> {
     let mut builder = fs::DirBuilder::new();

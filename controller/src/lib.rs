@@ -7,6 +7,7 @@
 pub mod attestation;
 pub mod blobs;
 pub mod ca;
+pub mod checkpoints;
 pub mod core;
 pub mod denied;
 pub mod enrolment;

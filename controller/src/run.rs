@@ -23,6 +23,7 @@ use crate::attestation::readings::Readings;
 use crate::attestation::recorder::{self, Recorder};
 use crate::blobs::BlobFolder;
 use crate::ca::{CaError, FleetCa};
+use crate::checkpoints::{AuditKey, AuditKeyError};
 use crate::core::{Core, SystemClock};
 use crate::denied::Denied;
 use crate::enrolment::EnrolmentSessions;
@@ -64,6 +65,9 @@ pub enum RunError {
     /// Its files.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The key of its audit log.
+    #[error(transparent)]
+    AuditKey(#[from] AuditKeyError),
     /// Its database.
     #[error("opening the database")]
     Store(#[from] flota_store::StoreError),
@@ -119,6 +123,7 @@ async fn assemble(settings: Settings) -> Result<(Core, recorder::Queue), RunErro
         store: Arc::new(store),
         blobs: BlobFolder::open(&settings.data_dir.join("blobs"))?,
         ca: FleetCa::load(&settings.data_dir)?,
+        audit_key: AuditKey::open(&settings.data_dir)?,
         ek_roots: TrustRoots::from_pem(roots.as_bytes())?,
         selection: Selection::new(Bank::Sha256, settings.pcrs.iter().copied())?,
         sessions: Sessions::default(),

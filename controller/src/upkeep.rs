@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::blobs::SWEEP_AGE;
+use crate::checkpoints;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::settings::MISSED_FOR_STALE;
@@ -22,7 +23,7 @@ const SWEEP_ROUNDS: u32 = 1800;
 
 /// Keeps things up until told to stop; stores what is left at the end.
 pub async fn keep_up(core: Arc<Core>, stopping: CancellationToken) {
-    let mut rounds = 0_u32;
+    let (mut rounds, mut checkpoint) = (0_u32, 0_u64);
     loop {
         let stopped = tokio::select! {
             () = stopping.cancelled() => true,
@@ -31,6 +32,11 @@ pub async fn keep_up(core: Arc<Core>, stopping: CancellationToken) {
         rounds = rounds.wrapping_add(1);
         if let Err(fault) = round(&core, rounds).await {
             tracing::error!(error = flota_daemon::error_chain::chain(&fault), "upkeep failed; trying again");
+        }
+        if (stopped || rounds.is_multiple_of(SWEEP_ROUNDS))
+            && let Err(fault) = checkpoints::note(&core, &mut checkpoint).await
+        {
+            tracing::error!(error = flota_daemon::error_chain::chain(&fault), "no checkpoint of the audit log");
         }
         if stopped {
             return;

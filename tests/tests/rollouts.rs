@@ -265,3 +265,48 @@ async fn after_its_deadline_it_expires_and_what_is_amended_in_time_goes_on() {
     fleet.until_state(&id, "succeeded").await.unwrap();
     assert!(began.elapsed() < 10 * AT_ONCE, "{:?}", began.elapsed());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_third_party_checks_the_evidence_of_a_rollout_with_a_file_and_a_key() {
+    let (fleet, _population, dir) = fleet(plain(2), 0).await;
+    let piotr = fleet.controller.operator("piotr", "approver").unwrap();
+    let id = fleet.create(NEXT, &["--all", "--approvals", "1"]).unwrap();
+    fleet.admin.run(&["rollout", "start", &id, "--yes", "--no-wait"]).unwrap();
+    piotr.ok(&["rollout", "approve", &id, "--yes"]).unwrap();
+    fleet.until_state(&id, "succeeded").await.unwrap();
+
+    let (file, key) = (dir.path().join("evidence.json"), fleet.controller.dir().join("audit-key.pub"));
+    let (file, key) = (file.to_str().unwrap(), key.to_str().unwrap());
+    let written = fleet.admin.run(&["rollout", "evidence", &id, "--to", file]).unwrap();
+    // Simulated hosts make no exports, and that is seen; all else holds.
+    assert_eq!(written.code, 1, "{}{}", written.stdout, written.stderr);
+    let failing: Vec<&str> = written.stdout.lines().filter(|line| line.starts_with('✗')).collect();
+    assert_eq!(failing.len(), 1, "{}", written.stdout);
+    assert!(failing[0].contains("0 of 2 updated hosts made a security export"), "{failing:?}");
+
+    // No controller any more, and no context: whoever has the file has enough.
+    let mut fleet = fleet;
+    fleet.controller.stop().unwrap();
+    let checked = fleet.admin.run(&["audit", "verify", file, "--key", key]).unwrap();
+    assert!(
+        checked.stdout.contains("1 approvals were needed beside operator/admin: given by piotr"),
+        "{}",
+        checked.stdout
+    );
+    assert!(checked.stdout.contains("2 of 2 updated hosts proved by a quote that passed"), "{}", checked.stdout);
+    let text = std::fs::read_to_string(file).unwrap();
+    let forged = dir.path().join("forged.json");
+    std::fs::write(&forged, text.replace("operator/piotr", "operator/pavel")).unwrap();
+    let refused = fleet.admin.run(&["audit", "verify", forged.to_str().unwrap(), "--key", key]).unwrap();
+    assert!(refused.code == 1 && refused.stderr.contains("the log was changed"), "{}", refused.stderr);
+    let again = fleet.admin.run(&["rollout", "evidence", &id, "--to", file]).unwrap();
+    assert!(again.code == 2 && again.stderr.contains("cannot be created"), "a file is not replaced: {}", again.stderr);
+    // At its end the controller has left a checkpoint.
+    let checkpoints = std::fs::read_to_string(fleet.controller.dir().join("audit-checkpoints.jsonl")).unwrap();
+    assert_eq!(checkpoints.lines().count(), 1, "{checkpoints}");
+
+    fleet.controller.restart().unwrap();
+    let log = dir.path().join("log.json");
+    fleet.admin.ok(&["audit", "export", "--to", log.to_str().unwrap()]).unwrap();
+    fleet.admin.ok(&["audit", "verify", log.to_str().unwrap(), "--key", key]).unwrap();
+}

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use flota_model::Timestamp;
 use flota_proto::v1::{AuditEntry, ListAuditRequest, VerifyAuditRequest, VerifyAuditResponse};
 
+use super::evidence;
 use crate::exit::Exit;
 use crate::failure::{Failure, Stake};
 use crate::invocation::Invocation;
@@ -18,7 +19,11 @@ pub(crate) enum AuditCommand {
     /// List entries, newest first
     List(List),
     /// Check the whole chain of hashes; ends with 1 if it is broken
-    Verify,
+    ///
+    /// With a file, the evidence in it is checked without a controller and without a network.
+    Verify(evidence::Verify),
+    /// Write the log with its signed head, to be checked elsewhere
+    Export(evidence::Export),
 }
 
 /// `flota audit list`
@@ -39,7 +44,11 @@ pub(crate) struct List {
 pub(crate) async fn run(invocation: &Invocation, command: AuditCommand) -> Result<Exit, Failure> {
     match command {
         AuditCommand::List(args) => list(invocation, args).await,
-        AuditCommand::Verify => verify(invocation).await,
+        AuditCommand::Verify(args) => match args.file() {
+            Some(file) => evidence::verify_file(invocation, file, &args),
+            None => verify(invocation).await,
+        },
+        AuditCommand::Export(args) => evidence::export(invocation, args).await,
     }
 }
 

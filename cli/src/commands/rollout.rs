@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use flota_model::RolloutId;
 use flota_proto::v1::{ListRolloutsRequest, Rollout, ShowRolloutRequest};
 
+use super::evidence;
 use crate::client::Session;
 use crate::exit::Exit;
 use crate::failure::{Failure, Stake};
@@ -34,6 +35,10 @@ pub(crate) enum RolloutCommand {
     Create(create::Create),
     /// Show how it would go: who, when, how far a bad release would get. Changes nothing
     Plan(plan::Plan),
+    /// Write what auditors need: who agreed to what, what was done, and what proves it
+    ///
+    /// The document is checked with `flota audit verify FILE --key KEY`, without a controller.
+    Evidence(evidence::OfRollout),
     /// Agree to a rollout that somebody else wrote
     ///
     /// Shows it and how it would go first, and approves that and nothing else: when it is amended, it needs new approvals.
@@ -113,6 +118,7 @@ pub(crate) async fn run(invocation: &Invocation, command: RolloutCommand) -> Res
     match command {
         RolloutCommand::Create(args) => create::create(invocation, args).await,
         RolloutCommand::Plan(args) => plan::plan(invocation, args).await,
+        RolloutCommand::Evidence(args) => evidence::of_rollout(invocation, args).await,
         RolloutCommand::Approve(args) => approve::approve(invocation, args).await,
         RolloutCommand::Amend(args) => amend::amend(invocation, args).await,
         RolloutCommand::Retry(args) => hosts::act(invocation, args, hosts::Wish::Retry).await,

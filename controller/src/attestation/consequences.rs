@@ -34,7 +34,13 @@ pub(super) async fn follow(
     let trust_changes = next.filter(|next| *next != subject.trust);
 
     let mut details = match &finding {
-        Finding::Genuine(genuine) => genuine.notes.clone(),
+        Finding::Genuine(genuine) => {
+            let mut notes = genuine.notes.clone();
+            // What the quote vouched for: evidence of what the host ran.
+            notes.insert("running".into(), json!(genuine.confirmed.running));
+            notes.insert("generation".into(), json!(genuine.confirmed.generation));
+            notes
+        }
         _ => serde_json::Map::new(),
     };
     details.insert("reasons".into(), json!(reasons));

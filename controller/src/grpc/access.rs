@@ -66,6 +66,7 @@ pub fn admits(path: &str) -> Option<Admit> {
         ("Rollouts", "List" | "Show" | "Watch") => Admit::Operators(EVERYONE),
         ("Rollouts", "Create" | "Start" | "Pause" | "Resume" | "Abort" | "Rollback") => Admit::Operators(UPDATERS),
         ("Rollouts", "Amend" | "Retry" | "Skip") => Admit::Operators(UPDATERS),
+        ("Rollouts", "Documents") | ("Audit", "Read" | "Checkpoint") => Admit::Operators(EVERYONE),
         ("Rollouts", "Simulate") => Admit::Operators(EVERYONE),
         ("Rollouts", "Approve") => Admit::Operators(APPROVERS),
         ("Freezes", "List") => Admit::Operators(EVERYONE),

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use flota_model::audit::ChainVerifier;
+use flota_model::evidence::SealedCheckpoint;
 use flota_proto::v1;
 use flota_proto::v1::audit_server::Audit;
 use tonic::{Request, Response, Status};
 
 use super::view;
+use crate::checkpoints;
 use crate::core::Core;
 use crate::fault::Fault;
 
@@ -28,6 +30,19 @@ impl Audit for AuditService {
         let action = Some(action.as_str()).filter(|action| !action.is_empty());
         let rows = self.0.store.audit(object, action, limit).await.map_err(Fault::from)?;
         Ok(Response::new(v1::ListAuditResponse { entries: rows.iter().map(view::audit).collect() }))
+    }
+
+    async fn read(&self, request: Request<v1::ReadAuditRequest>) -> Result<Response<v1::ListAuditResponse>, Status> {
+        let v1::ReadAuditRequest { from, limit } = request.into_inner();
+        let limit = if limit == 0 { MAX_LIMIT } else { limit.min(MAX_LIMIT) };
+        let rows = self.0.store.audit_from(from, limit).await.map_err(Fault::from)?;
+        Ok(Response::new(v1::ListAuditResponse { entries: rows.iter().map(view::audit).collect() }))
+    }
+
+    async fn checkpoint(&self, request: Request<v1::CheckpointRequest>) -> Result<Response<v1::Checkpoint>, Status> {
+        let (sealed, sequence) = checkpoints::sign(&self.0, request.into_inner().sequence).await?;
+        let SealedCheckpoint { checkpoint, public_key, signature } = sealed;
+        Ok(Response::new(v1::Checkpoint { checkpoint, public_key, signature, sequence }))
     }
 
     async fn verify(&self, _: Request<v1::VerifyAuditRequest>) -> Result<Response<v1::VerifyAuditResponse>, Status> {

@@ -11,7 +11,7 @@ use flota_model::rollout::RolloutApproval;
 use flota_model::{Digest, HostId, RolloutId};
 use flota_proto::v1;
 use flota_proto::v1::rollouts_server::Rollouts;
-use flota_store::{ApproveRollout, RolloutRecord};
+use flota_store::{ApproveRollout, RolloutDocuments, RolloutRecord};
 use futures_util::Stream;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -123,6 +123,17 @@ impl Rollouts for RolloutsService {
         amend::amend(&self.0, &actor, &record, &request).await?;
         rollouts::step(&self.0, record.spec.id).await?;
         self.answer(record.spec.id).await
+    }
+
+    async fn documents(
+        &self,
+        request: Request<v1::RolloutDocumentsRequest>,
+    ) -> Result<Response<v1::RolloutDocuments>, Status> {
+        let id = parse(&request.into_inner().id)?;
+        let documents = self.0.store.rollout_documents(id).await.map_err(Fault::from)?;
+        let missing = || Fault::not_found("rollout", &id.to_string()).fix("flota rollout list");
+        let RolloutDocuments { specification, plans, first_sequence, last_sequence } = documents.ok_or_else(missing)?;
+        Ok(Response::new(v1::RolloutDocuments { specification, plans, first_sequence, last_sequence }))
     }
 
     async fn pause(&self, request: Request<v1::RolloutActionRequest>) -> Result<Response<v1::Rollout>, Status> {

@@ -9,6 +9,7 @@ use flota_proto::v1;
 use flota_store::RolloutRecord;
 use serde_json::{Map, Value, json};
 
+use super::create::digest;
 use super::pacing;
 use crate::core::Core;
 use crate::fault::{Code, Fault};
@@ -33,7 +34,9 @@ pub async fn amend(
         return Err(Fault::new(Code::BadRequest, format!("{id} is like that already: nothing was changed")));
     }
     let reason: String = request.reason.chars().take(MAX_REASON).collect();
-    let details = json!({ "reason": reason, "spec": record.digest, "changes": changes });
+    let details = json!({
+        "reason": reason, "spec": record.digest, "amended": digest(&after)?, "changes": changes,
+    });
     let audit = core.audit_by(actor, "rollout.amend", format!("rollout/{id}"), "ok", &details);
     if core.store.amend_rollout(id, &record.digest, &after, &audit).await? {
         return Ok(());

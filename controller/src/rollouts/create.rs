@@ -184,7 +184,7 @@ pub(super) async fn enter(core: &Core, actor: &str, draft: RolloutSpec) -> Resul
     for _ in 0..MAX_TRIES {
         let spec = RolloutSpec { id: core.store.next_rollout_id().await?, ..draft.clone() };
         let details = json!({
-            "release": spec.release, "selector": spec.selector, "hosts": spec.targets.len(),
+            "spec": digest(&spec)?, "release": spec.release, "selector": spec.selector, "hosts": spec.targets.len(),
             "waves": spec.waves, "budgets": wishes(&spec),
             "windows": spec.windows, "ticket": spec.ticket, "rollback_of": spec.rollback_of,
             "urgency": spec.urgency, "approvals": spec.approvals, "deadline": spec.deadline,
@@ -196,6 +196,13 @@ pub(super) async fn enter(core: &Core, actor: &str, draft: RolloutSpec) -> Resul
         }
     }
     Err(Fault::new(Code::Changed, "others create rollouts at the same moment").fix("try again"))
+}
+
+/// What approvals of a specification are bound to, and what the audit log names it by: the digest of its text.
+pub(super) fn digest(spec: &RolloutSpec) -> Result<Digest, Fault> {
+    let text = serde_json::to_vec(spec)
+        .map_err(|error| Fault::new(Code::Bug, "a specification could not be written").because(error))?;
+    Ok(Digest::of(&text))
 }
 
 /// What was asked for, for people and the audit log.

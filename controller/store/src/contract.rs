@@ -164,6 +164,7 @@ macro_rules! contract_suite {
                 rollouts_are_listed_newest_first,
                 an_approval_is_bound_to_the_specification,
                 hosts_that_come_later_join_in_a_wave_of_their_own,
+                auditors_are_given_the_very_texts,
             ];
             freezes: [
                 a_freeze_reads_back_until_it_has_ended,

@@ -15,5 +15,5 @@ pub use operator::OperatorRecord;
 pub use policy::{
     AddPolicy, ApprovePolicy, NewPolicy, PolicyChange, PolicyRecord, PolicyRequest, PolicyState, Previous,
 };
-pub use rollout::{ApproveRollout, LATE_JOINERS, Publish, RolloutRecord, SetDesired, SetPlan};
+pub use rollout::{ApproveRollout, LATE_JOINERS, Publish, RolloutDocuments, RolloutRecord, SetDesired, SetPlan};
 pub use task::{FinishedTask, TaskResultOutcome};

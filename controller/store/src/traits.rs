@@ -15,8 +15,8 @@ use flota_model::{Digest, HostId, RolloutId, TaskId, Timestamp, TokenId};
 use crate::{
     AddPolicy, ApprovePolicy, ApproveRollout, AttestationRecord, BootLog, Delivery, EnrolOutcome, Enrolment,
     EscalationRecord, FinishedTask, HostKeys, HostMeasurements, NewEscalation, NewPolicy, NewToken, OperatorRecord,
-    PolicyRecord, PolicyRequest, PolicyState, Previous, Publish, Resolution, RolloutRecord, SetDesired, SetPlan,
-    StoreError, TaskResultOutcome, TokenKey, TokenRecord, VerdictRecord,
+    PolicyRecord, PolicyRequest, PolicyState, Previous, Publish, Resolution, RolloutDocuments, RolloutRecord,
+    SetDesired, SetPlan, StoreError, TaskResultOutcome, TokenKey, TokenRecord, VerdictRecord,
 };
 
 /// Everything.
@@ -341,6 +341,9 @@ pub trait RolloutStore: Send + Sync {
 
     /// Rollouts whose current plan is not terminal (or that have none), oldest first.
     async fn active_rollouts(&self) -> Result<Vec<RolloutRecord>, StoreError>;
+
+    /// What auditors are given of a rollout.
+    async fn rollout_documents(&self, id: RolloutId) -> Result<Option<RolloutDocuments>, StoreError>;
 
     /// One rollout.
     async fn rollout(&self, id: RolloutId) -> Result<Option<RolloutRecord>, StoreError>;

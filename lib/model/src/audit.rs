@@ -92,6 +92,11 @@ impl Default for ChainVerifier {
 }
 
 impl ChainVerifier {
+    /// A stretch that begins with this entry, after an entry with this hash.
+    pub fn following(first: u64, previous: Digest) -> Self {
+        Self { next: first, head: previous }
+    }
+
     /// Takes the next row.
     pub fn accept(&mut self, row: &AuditRow) -> Result<(), BrokenChain> {
         if row.sequence != self.next {

@@ -6,6 +6,7 @@
 pub mod audit;
 pub mod budget;
 pub mod digest;
+pub mod evidence;
 pub mod freeze;
 pub mod host;
 pub mod id;

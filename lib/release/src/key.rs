@@ -84,6 +84,11 @@ impl SigningKey {
         PublicKey::new(self.pair.tuf_key())
     }
 
+    /// Its public half: 32 bytes (RFC 8032 §5.1.5).
+    pub fn public_bytes(&self) -> &[u8] {
+        self.pair.public_key().as_ref()
+    }
+
     /// Its signature of a message.
     pub fn sign(&self, message: &[u8]) -> Vec<u8> {
         self.pair.sign(message).as_ref().to_vec()

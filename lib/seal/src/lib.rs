@@ -10,6 +10,7 @@
 
 pub mod binding;
 pub mod ed25519;
+pub mod evidence;
 pub mod json;
 pub mod p256;
 pub mod secret;

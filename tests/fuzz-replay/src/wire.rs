@@ -21,7 +21,7 @@ macro_rules! every_message {
 
 every_message! {
     Ack ActivatePolicyRequest AgentMessage AmendRolloutRequest ArchiveResponse AttestationRecord AuditEntry BeginRequest BeginResponse
-    BlobChunk Challenge ChallengeOutcome ChallengeRequest ChallengeResponse ControllerMessage CreateFreezeRequest CreateRolloutRequest
+    BlobChunk Challenge ChallengeOutcome ChallengeRequest ChallengeResponse Checkpoint CheckpointRequest ControllerMessage CreateFreezeRequest CreateRolloutRequest
     CreateTokenRequest CreateTokenResponse DesiredState DiffPoliciesRequest DiffPoliciesResponse EndFreezeRequest EnrolSoftwareKeyRequest
     Escalation Evidence ExplainPolicyRequest ExplainPolicyResponse Export ExportResult ExportTask FinishRequest
     FinishResponse Forecast Freeze GetBlobRequest GroupForecast HealthResult HealthTask Heartbeat Hello Host HostActionRequest HostDetail HostHealth IndexRequest
@@ -30,8 +30,8 @@ every_message! {
     ListPoliciesRequest ListPoliciesResponse ListReleasesRequest ListReleasesResponse ListRolloutsRequest
     ListRolloutsResponse ListTokensRequest ListTokensResponse MetadataFile MetadataRequest ObserveRequest ObserveResponse ObservedPcr ObservedValue
     PcrState PcrValue PendingEnrolment PiecesRequest Ping PingReply PingRequest Policy PolicyActionRequest PolicyDetail PolicyRef PolicyRequest Pong
-    ProposePolicyRequest PublishRequest PublishResponse PutBlobHeader PutBlobRequest PutBlobResponse Range Release ReleaseWave RenewRequest RenewResponse
-    ResolveEscalationRequest RetirePolicyRequest RevokeTokenRequest RevokeTokenResponse Rollout RolloutActionRequest RolloutApproval RolloutHostsRequest
+    ProposePolicyRequest PublishRequest PublishResponse PutBlobHeader PutBlobRequest PutBlobResponse Range ReadAuditRequest Release ReleaseWave RenewRequest RenewResponse
+    ResolveEscalationRequest RetirePolicyRequest RevokeTokenRequest RevokeTokenResponse Rollout RolloutActionRequest RolloutApproval RolloutDocuments RolloutDocumentsRequest RolloutHostsRequest
     RunTaskRequest ShowHealthRequest ShowHealthResponse ShowHostRequest ShowRolloutRequest SimulateRolloutRequest StagePolicyRequest
     StatBlobRequest StatBlobResponse TakeReceiptRequest TakeReceiptResponse Target Task TaskOffer TaskResult TaskStatusRequest TasksResponse Token UpdateReport
     Verdict VerifyAuditRequest VerifyAuditResponse Wave WaveForecast Welcome

@@ -149,6 +149,11 @@ impl v1::rollouts_server::Rollouts for Service {
         Ok(Response::new(v1::Forecast { rollout, ..super::super::forecast() }))
     }
 
+    async fn documents(&self, request: Request<v1::RolloutDocumentsRequest>) -> Answer<v1::RolloutDocuments> {
+        self.decide("Rollouts.Documents", &request)?;
+        Ok(Response::new(v1::RolloutDocuments::default()))
+    }
+
     async fn amend(&self, request: Request<v1::AmendRolloutRequest>) -> Answer<v1::Rollout> {
         self.decide("Rollouts.Amend", &request)?;
         Ok(Response::new(self.0.lock().unwrap().rollout.clone()))

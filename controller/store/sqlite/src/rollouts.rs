@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use flota_model::audit::AuditEntry;
 use flota_model::rollout::{IntentVerb, PlanId, RolloutApproval, RolloutIntent, RolloutPlan, RolloutSpec, TargetSpec};
 use flota_model::{Digest, HostId, RolloutId};
-use flota_store::{ApproveRollout, RolloutRecord, RolloutStore, SetPlan, StoreError};
+use flota_store::{ApproveRollout, RolloutDocuments, RolloutRecord, RolloutStore, SetPlan, StoreError};
 
 use crate::SqliteStore;
 use crate::audit::append;
@@ -52,6 +52,23 @@ impl RolloutStore for SqliteStore {
     async fn active_rollouts(&self) -> Result<Vec<RolloutRecord>, StoreError> {
         let query = sqlx::query_as::<_, RolloutRow>(record::ACTIVE_ROLLOUTS);
         self.read("listing active rollouts").all(query).await?.into_iter().map(RolloutRecord::try_from).collect()
+    }
+
+    async fn rollout_documents(&self, id: RolloutId) -> Result<Option<RolloutDocuments>, StoreError> {
+        let doing = "reading what there is of a rollout";
+        let spec = sqlx::query_as::<_, (String,)>("select spec from rollouts where id = $1").bind(id.number());
+        let Some((specification,)) = self.read(doing).find(spec).await? else { return Ok(None) };
+        let select = "select p.document from plans p left join plans q on q.id = p.parent where p.rollout = $1 \
+                      and (q.id is null or q.state <> p.state \
+                           or p.id = (select plan_id from rollouts where id = $1)) order by p.revision";
+        let plans = sqlx::query_as::<_, (String,)>(select).bind(id.number());
+        let plans = self.read(doing).all(plans).await?.into_iter().map(|(plan,)| plan).collect();
+        let select = "select coalesce(min(sequence), 1), coalesce(max(sequence), 0) from audit where object = $1";
+        let span = sqlx::query_as::<_, (i64, i64)>(select).bind(format!("rollout/{id}"));
+        let (first, last) = self.read(doing).find(span).await?.unwrap_or((1, 0));
+        let origin = Origin { table: "audit", row: "of a rollout" };
+        let (first_sequence, last_sequence) = (origin.number("sequence", first)?, origin.number("sequence", last)?);
+        Ok(Some(RolloutDocuments { specification, plans, first_sequence, last_sequence }))
     }
 
     async fn rollout(&self, id: RolloutId) -> Result<Option<RolloutRecord>, StoreError> {

@@ -241,3 +241,26 @@ pub async fn hosts_that_come_later_join_in_a_wave_of_their_own(store: &dyn Store
     let another = enrolled(store, 4).await;
     assert_eq!(store.join_rollout(id, &[joiner(&another)]).await.unwrap(), 0, "it has ended");
 }
+
+/// Whoever has the log finds them by their digests.
+pub async fn auditors_are_given_the_very_texts(store: &dyn Store) {
+    let id = created(store, 1).await;
+    assert_eq!(store.rollout_documents(RolloutId::new(9)).await.unwrap(), None);
+    let before = store.rollout_documents(id).await.unwrap().unwrap();
+    assert_eq!(Digest::of(before.specification.as_bytes()), read(store, id).await.digest);
+    assert_eq!((before.plans.len(), before.last_sequence), (0, 0), "no entry of these tests is about it");
+
+    let mut parent = None;
+    let states = [RolloutState::Running, RolloutState::Running, RolloutState::Halted, RolloutState::Halted];
+    for (revision, state) in (1..).zip(states) {
+        let mut audit = entry("rollout.plan", "rollout");
+        audit.object = "rollout/R-1".into();
+        let (name, plan) = plan(1, parent, revision, state, "");
+        assert_eq!(store.set_plan(name, &plan, &audit).await.unwrap(), SetPlan::Done);
+        parent = Some(name);
+    }
+    let after = store.rollout_documents(id).await.unwrap().unwrap();
+    assert_eq!(after.plans.len(), 3, "the first, where it halted, and the last");
+    assert!(after.plans[1].contains("halted") && after.plans[2].contains("\"revision\":4"), "{:?}", after.plans);
+    assert_eq!(after.last_sequence - after.first_sequence, 1, "the log has one entry for each state");
+}

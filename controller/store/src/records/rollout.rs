@@ -59,6 +59,19 @@ impl RolloutRecord {
     }
 }
 
+/// What there is of a rollout, as the very texts whose digests the audit log names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutDocuments {
+    /// What it is to do.
+    pub specification: String,
+    /// Its plans wherever its state changed, and the current one, oldest first.
+    pub plans: Vec<String>,
+    /// The first entry of the audit log about it.
+    pub first_sequence: u64,
+    /// The last.
+    pub last_sequence: u64,
+}
+
 /// Whether an approval was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ApproveRollout {
