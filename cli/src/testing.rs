@@ -147,6 +147,7 @@ pub(crate) fn forecast() -> Forecast {
         on_halt: "rollback".into(),
         late_joiners: true,
         emergency: true,
+        reason: "CVE-2026-1".into(),
         approvals_needed: 2,
         approvals: vec![approval("piotr")],
         ..rollout("draft")

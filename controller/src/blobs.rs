@@ -20,6 +20,9 @@ pub use sweep::SWEEP_AGE;
 /// Largest blob, in bytes: an installation's package with its models is below 2 GiB.
 pub const MAX_BLOB_BYTES: u64 = 8 * 1024 * 1024 * 1024;
 
+/// The folder of what is being uploaded.
+pub(crate) const PARTIAL: &str = "partial";
+
 /// The folder. Clones share it.
 #[derive(Debug, Clone)]
 pub struct BlobFolder {
@@ -105,7 +108,7 @@ pub struct Upload {
 impl BlobFolder {
     /// The folder, made if it is not there.
     pub fn open(root: &Path) -> Result<Self, FileError> {
-        files::private_folder(&root.join("partial"))?;
+        files::private_folder(&root.join(PARTIAL))?;
         Ok(Self { root: root.to_owned(), uploading: Arc::default() })
     }
 
@@ -166,7 +169,7 @@ impl BlobFolder {
     }
 
     fn partial(&self, digest: &Digest) -> PathBuf {
-        self.root.join("partial").join(digest.to_string())
+        self.root.join(PARTIAL).join(digest.to_string())
     }
 
     fn uploading(&self) -> std::sync::MutexGuard<'_, HashSet<Digest>> {

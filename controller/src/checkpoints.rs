@@ -47,7 +47,8 @@ impl AuditKey {
         Ok(Self { key, public })
     }
 
-    fn seal(&self, checkpoint: &Checkpoint) -> Result<SealedCheckpoint, Fault> {
+    /// Signs a checkpoint.
+    pub fn seal(&self, checkpoint: &Checkpoint) -> Result<SealedCheckpoint, Fault> {
         let checkpoint = serde_json::to_string(checkpoint)
             .map_err(|error| Fault::new(Code::Bug, "a checkpoint could not be written").because(error))?;
         let signature = hex::encode(self.key.sign(&SealedCheckpoint::message(&checkpoint)));

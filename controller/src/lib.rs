@@ -5,6 +5,7 @@
 //! out), `enrolment` and `attestation` (what a host must prove).
 
 pub mod attestation;
+pub mod backup;
 pub mod blobs;
 pub mod ca;
 pub mod checkpoints;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use flota_controller::backup;
 use flota_controller::core::SystemClock;
 use flota_controller::init::{self, NewController};
 use flota_controller::run;
@@ -56,10 +57,45 @@ enum Command {
         #[arg(long)]
         data_dir: PathBuf,
     },
+    /// Make and check backups, on the controller's own machine; it may run meanwhile.
+    Backup {
+        #[command(subcommand)]
+        command: BackupCommand,
+    },
+    /// Make the controller of a backup again. Every rollout that ran stands still until a person lets it go on.
+    Restore {
+        /// The folder of the backup.
+        #[arg(long)]
+        from: PathBuf,
+        /// Folder to make; must hold no controller.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// A newer copy of audit-checkpoints.jsonl, if there is one: it tells how much of the log is lost.
+        #[arg(long)]
+        checkpoints: Option<PathBuf>,
+    },
     /// Manage operators, on the controller's own machine.
     Operator {
         #[command(subcommand)]
         command: OperatorCommand,
+    },
+}
+
+#[derive(Subcommand)]
+enum BackupCommand {
+    /// Copy database, keys, settings, packages and exports into a new folder. It holds the keys of the fleet: guard it.
+    Run {
+        /// The controller's data folder.
+        #[arg(long)]
+        data_dir: PathBuf,
+        /// Folder to make.
+        #[arg(long)]
+        to: PathBuf,
+    },
+    /// Check that every file of a backup is what it was, and that its audit log holds up to its signed head.
+    Verify {
+        /// The folder of the backup.
+        folder: PathBuf,
     },
 }
 
@@ -118,6 +154,13 @@ impl From<init::InitError> for Failure {
     }
 }
 
+impl From<backup::BackupError> for Failure {
+    fn from(error: backup::BackupError) -> Self {
+        let code = if matches!(error, backup::BackupError::Settings(_)) { EXIT_USAGE } else { 1 };
+        Self { error: Box::new(error), code }
+    }
+}
+
 impl From<run::RunError> for Failure {
     fn from(error: run::RunError) -> Self {
         let code = if matches!(error, run::RunError::Settings(_)) { EXIT_USAGE } else { 1 };
@@ -143,6 +186,17 @@ async fn execute(command: Command) -> Result<(), Failure> {
             eprintln!("Next:      flota-controller run --data-dir {}", new.data_dir.display());
         }
         Command::Run { data_dir } => run::run(&data_dir).await?,
+        Command::Backup { command: BackupCommand::Run { data_dir, to } } => {
+            say_backup("Backup:   ", &backup::make(&data_dir, &to, &SystemClock).await?);
+            eprintln!("In:        {} (it holds the keys of the fleet: guard it)", to.display());
+        }
+        Command::Backup { command: BackupCommand::Verify { folder } } => {
+            say_backup("Holds:    ", &backup::verify(&folder).await?);
+        }
+        Command::Restore { from, data_dir, checkpoints } => {
+            let returned = backup::restore(&from, &data_dir, checkpoints.as_deref(), &SystemClock).await?;
+            say_returned(&returned, &data_dir);
+        }
         Command::Operator { command: OperatorCommand::Add { data_dir, name, role } } => {
             say_operator(&init::add_operator(&data_dir, &name, role, &SystemClock).await?);
         }
@@ -152,6 +206,27 @@ async fn execute(command: Command) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn say_backup(word: &str, backup: &backup::Backup) {
+    let backup::Backup { made_at, entries, files, bytes } = backup;
+    let mib = bytes.div_ceil(1 << 20);
+    eprintln!("{word} made {made_at}: {files} files, {mib} MiB, {entries} entries of the audit log");
+}
+
+fn say_returned(returned: &backup::Returned, data_dir: &std::path::Path) {
+    let backup::Returned { backup, paused, next_rollout, lost } = returned;
+    say_backup("Restored: ", backup);
+    match lost {
+        Some(lost) => eprintln!("Lost:      {lost} entries of the audit log that came after it"),
+        None => eprintln!("Lost:      what came after it; a newer copy of audit-checkpoints.jsonl would tell how much"),
+    }
+    let ids: Vec<String> = paused.iter().map(ToString::to_string).collect();
+    let ids = if ids.is_empty() { "none".to_owned() } else { ids.join(", ") };
+    eprintln!("Paused:    {ids} (they may have been ended since; resume or abort each)");
+    eprintln!("Numbers:   the next rollout is {next_rollout}; those before may have been used since");
+    eprintln!("Look at:   operators, tokens, quarantines and freezes: what was revoked or ended since is as it was");
+    eprintln!("Next:      flota-controller run --data-dir {}", data_dir.display());
 }
 
 fn say_operator(folder: &std::path::Path) {

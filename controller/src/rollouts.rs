@@ -9,17 +9,19 @@ pub mod checks;
 pub mod create;
 pub mod foresee;
 mod halted;
-mod join;
+pub mod join;
 mod pacing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flota_model::host::Host;
-use flota_model::rollout::{HealthGate, PlanId, RolloutApproval, RolloutPlan, RolloutSpec, RolloutState, TargetState};
+use flota_model::host::{Host, Trust};
+use flota_model::rollout::{
+    HealthGate, PlanId, RAN_ALREADY, RolloutApproval, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetState,
+};
 use flota_model::update::{DesiredState, Goal};
 use flota_model::{HostId, RolloutId, Timestamp};
-use flota_planner::{Contact, FleetSnapshot, HealthFact, HostFacts, PlanInput, Planned};
+use flota_planner::{Contact, FleetSnapshot, HealthFact, HealthFinding, HostFacts, PlanInput, Planned};
 use flota_store::{RolloutRecord, SetDesired, SetPlan};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -73,7 +75,7 @@ pub async fn step(core: &Core, id: RolloutId) -> Result<(), Fault> {
     for _ in 0..MAX_PLANS_A_STEP {
         let record = core.store.rollout(id).await?.ok_or_else(|| Fault::not_found("rollout", &id.to_string()))?;
         let hosts = core.store.hosts().await?;
-        if join::join(core, &record, &hosts).await? > 0 {
+        if join::join(core, &record, &hosts).await > 0 {
             continue;
         }
         let fleet = snapshot(core, &record.spec, hosts).await?;
@@ -106,29 +108,42 @@ pub fn approvers(record: &RolloutRecord, now: Timestamp) -> Vec<&str> {
 
 /// Their approvals, oldest first.
 pub fn approvals(record: &RolloutRecord, now: Timestamp) -> impl Iterator<Item = &RolloutApproval> {
-    let waits = |state: TargetState| state.is_waiting() || state == TargetState::Skipped;
+    // Who ran it already, or was left out, was not started.
+    let untouched = |target: &TargetPlan| {
+        target.state.is_waiting() || target.state == TargetState::Skipped || target.reason.text.starts_with(RAN_ALREADY)
+    };
     let plan = record.plan.as_ref().map(|(_, plan)| plan);
-    let begun = plan.is_some_and(|plan| plan.targets.values().any(|target| !waits(target.state)));
+    let begun = plan.is_some_and(|plan| !plan.targets.values().all(untouched));
     let holds = move |approval: &&RolloutApproval| begun || now.since(approval.at) < APPROVAL_LASTS;
     record.approvals.iter().filter(|approval| approval.spec == record.digest).filter(holds)
 }
 
 /// The fleet as a rollout's plan looks at it.
 pub(crate) async fn snapshot(core: &Core, spec: &RolloutSpec, hosts: Vec<Host>) -> Result<FleetSnapshot, Fault> {
-    let mut health: BTreeMap<HostId, HealthFact> = BTreeMap::new();
-    if spec.gates.health == HealthGate::Asked {
-        let words = core.store.health_words().await?;
-        health.extend(
-            words.into_iter().map(|(host, word, at)| (host, HealthFact { can_trade: word != "unavailable", at })),
-        );
-    }
-    let facts = hosts.into_iter().map(|host| {
+    let health = if spec.gates.health == HealthGate::Asked { health(core).await? } else { BTreeMap::new() };
+    // A host that was retired is gone, though its records are kept.
+    let facts = hosts.into_iter().filter(|host| host.trust != Trust::Retired).map(|host| {
         let contact = if core.sessions.is_connected(&host.id) { Contact::Connected } else { Contact::Silent };
-        let health = health.get(&host.id).copied();
+        let health = health.get(&host.id).cloned();
         HostFacts { host, contact, health }
     });
     let freezes = core.store.freezes(Some(core.now())).await?;
     Ok(FleetSnapshot::new(facts, core.listening_since).with_freezes(freezes))
+}
+
+/// What came of each host's newest health check: its report, or why it could not be made, whichever is newer.
+async fn health(core: &Core) -> Result<BTreeMap<HostId, HealthFact>, Fault> {
+    let mut facts = BTreeMap::new();
+    for (host, word, at) in core.store.health_words().await? {
+        let finding = if word == "unavailable" { HealthFinding::CannotTrade } else { HealthFinding::CanTrade };
+        facts.insert(host, HealthFact { finding, at });
+    }
+    for (host, why, at) in core.store.failed_checks().await? {
+        if facts.get(&host).is_none_or(|known| known.at < at) {
+            facts.insert(host, HealthFact { finding: HealthFinding::NotKnown(why), at });
+        }
+    }
+    Ok(facts)
 }
 
 /// Whether a plan became the current one. Only then may it be carried out.

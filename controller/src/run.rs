@@ -36,6 +36,7 @@ use crate::listener::{self, ClientCertificate, Connection, ListenerError};
 use crate::policies::PolicyBook;
 use crate::quotas::Quotas;
 use crate::rollouts::checks::Checks;
+use crate::rollouts::join::LeftOut;
 use crate::sessions::Sessions;
 use crate::settings::{BadSettings, Settings};
 use crate::{escalations, rollouts, standing, upkeep};
@@ -135,6 +136,8 @@ async fn assemble(settings: Settings) -> Result<(Core, recorder::Queue), RunErro
         quotas: Quotas::new(settings.upload_bytes_per_day),
         enrolments: EnrolmentSessions::default(),
         checks: Checks::default(),
+        left_out: LeftOut::default(),
+        forecasts: tokio::sync::Semaphore::new(1),
         fleet_changed: Notify::new(),
         rollouts_changed: watch::Sender::new(0),
         planning: tokio::sync::Mutex::new(()),

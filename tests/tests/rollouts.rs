@@ -91,8 +91,10 @@ async fn two_persons_approve_what_they_were_shown_and_then_it_begins() {
     let names: Vec<_> = done["approvals"].as_array().unwrap().iter().map(|one| one["by"].as_str().unwrap()).collect();
     assert_eq!(names, ["piotr", "ola"]);
     let log = fleet.admin.items(&["audit", "list", "--limit", "0"]).unwrap();
-    let of = |action: &str| log.iter().filter(|entry| entry["action"] == action).count();
-    assert_eq!((of("rollout.approve"), of("rollout.amend")), (3, 1));
+    let of = |action: &str, outcome: &str| {
+        log.iter().filter(|entry| entry["action"] == action && entry["outcome"] == outcome).count()
+    };
+    assert_eq!((of("rollout.approve", "ok"), of("rollout.approve", "denied"), of("rollout.amend", "ok")), (3, 1, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]

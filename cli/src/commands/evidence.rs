@@ -64,6 +64,7 @@ impl Verify {
 
 /// Writes what there is of a rollout.
 pub(crate) async fn of_rollout(invocation: &Invocation, args: OfRollout) -> Result<Exit, Failure> {
+    must_be_new(&args.to)?;
     let session = invocation.session().await?;
     let request = session.ask(RolloutDocumentsRequest { id: args.id.to_string() });
     let documents = session.rollouts().documents(request).await;
@@ -75,6 +76,7 @@ pub(crate) async fn of_rollout(invocation: &Invocation, args: OfRollout) -> Resu
 
 /// Writes the log.
 pub(crate) async fn export(invocation: &Invocation, args: Export) -> Result<Exit, Failure> {
+    must_be_new(&args.to)?;
     let session = invocation.session().await?;
     write(invocation, &session, None, (args.from, 0), &args.to).await
 }
@@ -86,9 +88,6 @@ async fn write(
     (first, last): (u64, u64),
     to: &Path,
 ) -> Result<Exit, Failure> {
-    // Before anything is asked: the answer may be large.
-    let file = std::fs::File::create_new(to)
-        .map_err(|error| Failure::new(Exit::Usage, format!("{} cannot be created", to.display())).because_of(&error))?;
     let checkpoint = session.audit().checkpoint(session.ask(CheckpointRequest { sequence: last })).await;
     let checkpoint = checkpoint.map_err(|status| Failure::of_status(&status, Stake::Reads))?.into_inner();
     let v1::Checkpoint { checkpoint, public_key, signature, sequence } = checkpoint;
@@ -97,6 +96,7 @@ async fn write(
     let evidence = Evidence { format: FORMAT.to_owned(), rollout, entries, checkpoint };
     // What is handed over is checked first: nobody is to find out in front of an auditor.
     let proved = verify(&evidence, None).map_err(|error| bad(&error))?;
+    let file = std::fs::File::create_new(to).map_err(|error| taken(to).because_of(&error))?;
     let mut file = BufWriter::new(file);
     let written = serde_json::to_writer_pretty(&mut file, &evidence).map_err(std::io::Error::from);
     let written = written.and_then(|()| file.flush()).and_then(|()| file.get_ref().sync_all());
@@ -108,6 +108,15 @@ async fn write(
         proved.key
     ));
     Ok(exit(&proved))
+}
+
+/// Before anything is asked: the answer may be large, and a file is not replaced.
+fn must_be_new(to: &Path) -> Result<(), Failure> {
+    if to.exists() { Err(taken(to).detail("it is there already; a file is not replaced")) } else { Ok(()) }
+}
+
+fn taken(to: &Path) -> Failure {
+    Failure::new(Exit::Usage, format!("{} cannot be created", to.display()))
 }
 
 async fn entries(session: &Session, first: u64, last: u64) -> Result<Vec<EvidenceEntry>, Failure> {

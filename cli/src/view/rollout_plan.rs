@@ -70,7 +70,9 @@ fn pace(rollout: &Rollout) -> Vec<String> {
 /// In which hours.
 fn hours(rollout: &Rollout) -> Vec<String> {
     if rollout.emergency {
-        return vec!["EMERGENCY: goes through windows, markets and freezes".to_owned()];
+        let mut facts = vec!["EMERGENCY: goes through windows, markets and freezes".to_owned()];
+        facts.extend((!rollout.deadline.is_empty()).then(|| format!("deadline {}", time::stamp(&rollout.deadline))));
+        return facts;
     }
     let windows = rollout.windows.iter().map(|window| format!("window {}", clean(window)));
     let markets = rollout.markets.iter().map(|market| format!("market {}", clean(market)));
@@ -91,6 +93,9 @@ fn asks(rollout: &Rollout) -> Vec<String> {
     }
     if !rollout.ticket.is_empty() {
         facts.push(format!("ticket {}", clean(&rollout.ticket)));
+    }
+    if !rollout.reason.is_empty() {
+        facts.push(format!("because: {}", clean(&rollout.reason)));
     }
     if !rollout.spec.is_empty() {
         facts.push(format!("plan {}", short(&rollout.spec)));

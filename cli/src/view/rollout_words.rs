@@ -56,7 +56,9 @@ pub(crate) struct Counts {
 /// Where a target of this state stands. A word that is not known yet is something that happens.
 pub(crate) fn standing(state: &str) -> Standing {
     match state {
-        "refused" | "rolled_back" | "safe_hold" | "lost" | "unconfirmed" | "unhealthy" => Standing::Failed,
+        "refused" | "rolled_back" | "safe_hold" | "lost" | "unconfirmed" | "unhealthy" | "overtaken" => {
+            Standing::Failed
+        }
         "pending" | "deferred" => Standing::Waiting,
         "unknown" => Standing::Unknown,
         "committed" => Standing::Done,
@@ -132,10 +134,7 @@ pub(crate) fn verdict(rollout: &Rollout, now: Timestamp) -> Verdict {
         ),
         "awaiting_approval" => {
             let (given, needed) = (rollout.approvals.len(), rollout.approvals_needed);
-            (
-                Exit::Decision,
-                format!("{id} waits for approval: {given} of {needed} given, no host has changed by it yet"),
-            )
+            (Exit::Decision, format!("{id} waits for approval: {given} of {needed} given; nothing new starts"))
         }
         "paused" => (Exit::Decision, format!("{id} is paused{after}: {tally}; it waits for a person to resume it")),
         "draft" => (Exit::Decision, format!("{id} is a draft for {selected} hosts; it waits for a person to start it")),
@@ -193,6 +192,15 @@ pub(crate) fn owner(owner: &str) -> &'static str {
 
 /// What a person can do with a rollout in this state: a word and the command line.
 pub(crate) fn next_commands(rollout: &Rollout) -> Vec<(&'static str, String)> {
+    let mut commands = commands(rollout);
+    if !rollout.rollback_of.is_empty() {
+        // A way back has none of its own.
+        commands.retain(|(word, _)| *word != "undo");
+    }
+    commands
+}
+
+fn commands(rollout: &Rollout) -> Vec<(&'static str, String)> {
     let id = clean(&rollout.id);
     let verb = |verb: &str| format!("flota rollout {verb} {id}");
     let (undo, why) = (("undo", verb("rollback")), ("why", verb("explain")));
@@ -210,7 +218,9 @@ pub(crate) fn next_commands(rollout: &Rollout) -> Vec<(&'static str, String)> {
         }
         "paused" => vec![("continue", verb("resume")), ("stop", verb("abort")), undo],
         "halted" => {
-            let resume = format!("{} --accept-failures {}", verb("resume"), rollout.failed.max(1));
+            let accept =
+                if rollout.failed == 0 { String::new() } else { format!(" --accept-failures {}", rollout.failed) };
+            let resume = format!("{}{accept}", verb("resume"));
             vec![("continue", resume), undo, why]
         }
         "succeeded" | "succeeded_with_exceptions" | "aborted" | "superseded" | "expired" | "failed" => vec![undo],

@@ -10,6 +10,7 @@ use crate::budgets::Places;
 use crate::gates::{WaveEnd, wave_end};
 use crate::hours::{Hours, hours};
 use crate::snapshot::{Contact, FleetSnapshot, HostFacts};
+use crate::stop::{deadline_passed, withdraw_unaccepted};
 use crate::target::{Standing, not_started, reason};
 use crate::{change, count};
 
@@ -21,6 +22,11 @@ pub(crate) fn advance(
     fleet: &FleetSnapshot,
     now: Timestamp,
 ) {
+    if deadline_passed(spec, now).is_some() {
+        // Everybody who waited was left out: no wave begins any more, and none is judged.
+        (plan.state, plan.cause) = conclusion(spec, plan, &WaveEnd::NotYet(String::new()), now);
+        return;
+    }
     let end = loop {
         tell_who_can_start(spec, plan, fleet, now);
         match wave_end(spec, intent, plan) {
@@ -30,15 +36,16 @@ pub(crate) fn advance(
         if pauses_here(spec, intent, plan) {
             let name = spec.wave_name(plan.wave);
             let cause = format!("{name} has passed; the next wave waits for a person to let it go on");
-            return stand_still(plan, RolloutState::Paused, cause, now);
+            return stand(spec, plan, fleet, (RolloutState::Paused, cause), now);
         }
         plan.wave = plan.wave.saturating_add(1);
         plan.wave_passed_at = Some(now);
     };
     if let WaveEnd::Failed(why) = end {
         let cause = format!("{why}; nothing new starts until a person decides");
-        return stand_still(plan, RolloutState::Halted, cause, now);
+        return stand(spec, plan, fleet, (RolloutState::Halted, cause), now);
     }
+    plan.stands_after = None;
     start_hosts(spec, plan, fleet, now, |_| true);
     (plan.state, plan.cause) = conclusion(spec, plan, &end, now);
 }
@@ -75,12 +82,20 @@ pub(crate) fn is_released(intent: &RolloutIntent, wave: usize) -> bool {
     usize::try_from(intent.wishes.released_waves).unwrap_or(usize::MAX) > wave
 }
 
-/// It stops by itself. Who could not be started anyway says so.
-fn stand_still(plan: &mut RolloutPlan, state: RolloutState, cause: String, now: Timestamp) {
-    for target in plan.targets.values_mut().filter(|target| target.state == TargetState::Pending) {
-        change(target, (TargetState::Pending, reason(Owner::Operator, "the rollout stands still")), now);
+/// It stops by itself at the end of a wave, and stays there whoever comes back meanwhile: until a person lets it go on, or
+/// what failed has succeeded.
+fn stand(
+    spec: &RolloutSpec,
+    plan: &mut RolloutPlan,
+    fleet: &FleetSnapshot,
+    (state, cause): (RolloutState, String),
+    now: Timestamp,
+) {
+    (plan.state, plan.cause, plan.stands_after) = (state, cause, Some(plan.wave));
+    withdraw_unaccepted(plan, fleet, now);
+    if state == RolloutState::Halted {
+        retry_hosts(spec, plan, fleet, now);
     }
-    (plan.state, plan.cause) = (state, cause);
 }
 
 fn start_hosts(

@@ -9,15 +9,18 @@ use flota_model::rollout::{IntentVerb, PlanId, RolloutIntent, RolloutPlan, Rollo
 use flota_model::update::{DesiredState, Goal, UpdatePhase, UpdateReport};
 use flota_model::{Digest, HostId, Timestamp};
 
-use crate::dispatch::bakes_until;
+use crate::dispatch::{bakes_until, is_moving};
 use crate::hours::{Hours, hours};
-use crate::snapshot::{FleetSnapshot, HealthFact};
+use crate::snapshot::{FleetSnapshot, HealthFact, HealthFinding};
 use crate::{PlanInput, Planned, plan};
 
 /// Looks at the plan before a forecast gives up; a rollout of 10,000 hosts, one at a time, takes two a host.
 const MAX_LOOKS: usize = 50_000;
 /// How far ahead a forecast looks: hours that do not open in that time do not help anybody.
 const HORIZON: Duration = Duration::from_hours(90 * 24);
+
+/// Later than any time that is looked at.
+const FOREVER: Timestamp = Timestamp::from_micros(i64::MAX);
 
 /// What a forecast takes for granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,9 +77,27 @@ pub struct GroupForecast {
     pub limit: u32,
 }
 
-/// Plays it. `fleet` is as it is now; nothing in it vanishes or returns.
-pub fn forecast(spec: &RolloutSpec, fleet: &FleetSnapshot, now: Timestamp, assumptions: Assumptions) -> Forecast {
+/// Where a rollout that is played stands already.
+#[derive(Debug, Clone, Copy)]
+pub struct Begun<'a> {
+    /// What operators want of it.
+    pub intent: &'a RolloutIntent,
+    /// Its plan.
+    pub plan: &'a RolloutPlan,
+}
+
+/// Plays it. `fleet` is as it is now; nothing in it vanishes or returns, and hosts that are in motion end well.
+pub fn forecast(
+    spec: &RolloutSpec,
+    begun: Option<Begun<'_>>,
+    fleet: &FleetSnapshot,
+    now: Timestamp,
+    assumptions: Assumptions,
+) -> Forecast {
     let mut play = Play::new(spec, fleet, now);
+    if let Some(begun) = begun {
+        play.take_up(begun, assumptions);
+    }
     for _ in 0..MAX_LOOKS {
         play.look();
         if play.is_over() || !play.go_on(assumptions) {
@@ -102,10 +123,15 @@ struct Play<'a> {
 
 impl<'a> Play<'a> {
     fn new(spec: &'a RolloutSpec, fleet: &FleetSnapshot, now: Timestamp) -> Self {
+        let mut fleet = fleet.clone();
+        for facts in fleet.hosts.values_mut() {
+            // A lease that holds now is renewed as long as the host is well.
+            facts.host.lease_until = facts.host.lease_until.filter(|until| *until > now).map(|_| FOREVER);
+        }
         Self {
             spec,
             intent: RolloutIntent::new(IntentVerb::Run),
-            fleet: fleet.clone(),
+            fleet,
             plan: None,
             now,
             gives_up: now.plus(HORIZON),
@@ -115,6 +141,19 @@ impl<'a> Play<'a> {
             most_at_once: 0,
             most_of_group: BTreeMap::new(),
         }
+    }
+
+    /// Goes on from where it stands.
+    fn take_up(&mut self, Begun { intent, plan }: Begun<'_>, assumptions: Assumptions) {
+        if plan.state.is_terminal() {
+            return;
+        }
+        self.intent = intent.with(IntentVerb::Run);
+        let ends = self.now.plus(assumptions.host_takes);
+        let moving = plan.targets.iter().filter(|(_, target)| is_moving(target));
+        self.finishing = moving.map(|(host, _)| (host.clone(), ends)).collect();
+        self.begun = self.finishing.keys().map(|host| (host.clone(), self.now)).collect();
+        self.plan = Some(plan.clone());
     }
 
     /// Plans until the plan says all there is to say, and lets hosts do what it says.
@@ -170,15 +209,8 @@ impl<'a> Play<'a> {
             let Some(facts) = self.fleet.hosts.get_mut(host) else { continue };
             let goal = Goal::Install { release: wanted.release.clone(), intent: self.spec.direction };
             facts.host.desired = Some(DesiredState { generation, goal, rollout: self.spec.id });
-            let before = facts.host.observed.take();
-            facts.host.observed = Some(UpdateReport {
-                generation: Some(generation),
-                sequence: 0,
-                phase: UpdatePhase::Downloading,
-                running: before.as_ref().and_then(|report| report.running),
-                version: String::new(),
-                detail: String::new(),
-            });
+            let report = facts.host.observed.get_or_insert_with(no_report);
+            (report.generation, report.phase) = (Some(generation), UpdatePhase::Downloading);
             self.finishing.insert(host.clone(), self.now.plus(assumptions.host_takes));
             self.begun.insert(host.clone(), self.now);
         }
@@ -189,15 +221,15 @@ impl<'a> Play<'a> {
         self.done.insert(host.clone(), self.now);
         let Some(wanted) = self.spec.targets.get(host) else { return };
         let Some(facts) = self.fleet.hosts.get_mut(host) else { return };
-        let Some(report) = facts.host.observed.as_mut() else { return };
+        let generation = self.plan.as_ref().and_then(|plan| plan.targets.get(host)?.state.generation());
+        let report = facts.host.observed.get_or_insert_with(no_report);
+        report.generation = generation.or(report.generation);
         report.phase = UpdatePhase::Committed;
         report.running = Some(wanted.release.digest);
         let confirmed = Confirmed { running: report.running, generation: report.generation, at: self.now };
         facts.host.confirmed = Some(confirmed);
         // It answers the question that is asked once the quote has passed.
-        facts.health = Some(HealthFact { can_trade: true, at: Timestamp::from_micros(i64::MAX) });
-        // A lease that holds now is renewed as long as the host is well.
-        facts.host.lease_until = facts.host.lease_until.map(|_| Timestamp::from_micros(i64::MAX));
+        facts.health = Some(HealthFact { finding: HealthFinding::CanTrade, at: FOREVER });
     }
 
     fn count(&mut self) {
@@ -281,6 +313,18 @@ impl<'a> Play<'a> {
             Some(GroupForecast { name, hosts, most_at_once, limit: budget.limit(value) })
         };
         sizes.into_iter().filter_map(group).collect()
+    }
+}
+
+/// What a host says that has said nothing yet.
+fn no_report() -> UpdateReport {
+    UpdateReport {
+        generation: None,
+        sequence: 0,
+        phase: UpdatePhase::Committed,
+        running: None,
+        version: String::new(),
+        detail: String::new(),
     }
 }
 

@@ -41,8 +41,10 @@ pub(crate) enum WaveEnd {
 /// How the wave in progress stands.
 pub(crate) fn wave_end(spec: &RolloutSpec, intent: &RolloutIntent, plan: &RolloutPlan) -> WaveEnd {
     let members: Vec<&TargetPlan> = in_wave(spec, plan).filter(|target| target.state != TargetState::Skipped).collect();
-    let open = |target: &&&TargetPlan| is_moving(target) || target.state == TargetState::Pending;
-    if members.iter().any(|target| open(&target)) {
+    // Where it stands already, it has ended once: who comes back or is tried again does not begin it anew.
+    let stands = plan.stands_after == Some(plan.wave);
+    let open = |target: &TargetPlan| is_moving(target) || target.state == TargetState::Pending;
+    if !stands && members.iter().any(|target| open(target)) {
         return WaveEnd::NotYet(String::new());
     }
     if is_released(intent, plan.wave) {
@@ -93,7 +95,7 @@ fn in_wave<'a>(spec: &'a RolloutSpec, plan: &'a RolloutPlan) -> impl Iterator<It
 }
 
 fn stragglers(members: &[&TargetPlan]) -> usize {
-    members.iter().filter(|target| target.state == TargetState::Deferred).count()
+    members.iter().filter(|target| target.state.is_waiting()).count()
 }
 
 fn is_unknown(target: &TargetPlan) -> bool {

@@ -18,9 +18,9 @@ mod windows;
 
 use std::collections::BTreeMap;
 
-pub use forecast::{Assumptions, Forecast, GroupForecast, WaveForecast, forecast};
+pub use forecast::{Assumptions, Begun, Forecast, GroupForecast, WaveForecast, forecast};
 pub use lint::{Note, lint};
-pub use snapshot::{Contact, FleetSnapshot, HealthFact, HostFacts};
+pub use snapshot::{Contact, FleetSnapshot, HealthFact, HealthFinding, HostFacts};
 pub use target::{APPLY_WITHIN, CHECK_WITHIN, CONFIRM_WITHIN, DARK_AFTER};
 pub use waves::{Canaries, WaveSizes, assign_waves};
 pub use windows::is_zone;
@@ -85,7 +85,14 @@ pub fn plan(input: PlanInput<'_>) -> Planned {
         RolloutState::Aborting => stop::wind_down(intent, &mut next, fleet, now),
         _ => {}
     }
-    if !matches!(next.state, RolloutState::Draft | RolloutState::Aborting) {
+    // What waits for a decision about hosts goes on waiting for it: a deadline decides nothing about them.
+    let may_expire = [
+        RolloutState::Running,
+        RolloutState::Paused,
+        RolloutState::AwaitingApproval,
+        RolloutState::SucceededWithExceptions,
+    ];
+    if may_expire.contains(&next.state) {
         stop::expire(spec, &mut next, fleet, now);
     }
 
@@ -148,6 +155,7 @@ fn successor(spec: &RolloutSpec, parent: Option<(PlanId, &RolloutPlan)>, now: Ti
             cause: String::new(),
             wave: 0,
             wave_passed_at: None,
+            stands_after: None,
             targets: BTreeMap::<HostId, TargetPlan>::new(),
         },
     };
@@ -164,7 +172,7 @@ fn rollout_state(input: &PlanInput<'_>, plan: &RolloutPlan) -> (RolloutState, St
     let PlanInput { spec, intent, approvers, .. } = *input;
     match intent.verb {
         IntentVerb::Draft => return (RolloutState::Draft, "not started".to_owned()),
-        IntentVerb::Abort => return (RolloutState::Aborting, "aborted by an operator".to_owned()),
+        IntentVerb::Abort => return (RolloutState::Aborting, String::new()),
         IntentVerb::Run | IntentVerb::Pause => {}
     }
     if let Some(why) = gates::error_gate(spec, intent, plan) {
@@ -193,11 +201,22 @@ fn count(plan: &RolloutPlan, which: fn(TargetState) -> bool) -> usize {
 }
 
 fn says_the_same(parent: &RolloutPlan, next: &RolloutPlan) -> bool {
-    let RolloutPlan { rollout: _, parent: _, revision: _, made_at: _, state, cause, wave, wave_passed_at, targets } =
-        next;
+    let RolloutPlan {
+        rollout: _,
+        parent: _,
+        revision: _,
+        made_at: _,
+        state,
+        cause,
+        wave,
+        wave_passed_at,
+        stands_after,
+        targets,
+    } = next;
     *state == parent.state
         && *cause == parent.cause
         && *wave == parent.wave
         && *wave_passed_at == parent.wave_passed_at
+        && *stands_after == parent.stands_after
         && *targets == parent.targets
 }

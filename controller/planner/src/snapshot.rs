@@ -28,13 +28,24 @@ pub struct HostFacts {
     pub health: Option<HealthFact>,
 }
 
-/// What a health check (manual §4) found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What came of a health check (manual §4).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthFact {
-    /// Whether the host can trade: all but `unavailable`.
-    pub can_trade: bool,
-    /// When it arrived.
+    /// What it found.
+    pub finding: HealthFinding,
+    /// When that arrived.
     pub at: Timestamp,
+}
+
+/// What a health check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HealthFinding {
+    /// All but `unavailable`.
+    CanTrade,
+    /// `unavailable`.
+    CannotTrade,
+    /// It could not be made, and why.
+    NotKnown(String),
 }
 
 /// Whether a host can be reached.

@@ -79,16 +79,18 @@ pub(crate) fn expire(spec: &RolloutSpec, plan: &mut RolloutPlan, fleet: &FleetSn
     }
 }
 
-fn deadline_passed(spec: &RolloutSpec, now: Timestamp) -> Option<String> {
+/// What is said of hosts that the deadline left out, once it has passed.
+pub(crate) fn deadline_passed(spec: &RolloutSpec, now: Timestamp) -> Option<String> {
     let deadline = spec.deadline.filter(|deadline| *deadline <= now)?;
     Some(format!("the deadline was {deadline}"))
 }
 
 /// Aborting: offers are taken back, nothing starts, and it ends when nobody is in motion.
 pub(crate) fn wind_down(intent: &RolloutIntent, plan: &mut RolloutPlan, fleet: &FleetSnapshot, now: Timestamp) {
-    let (by, ended) = match intent.wishes.superseded_by {
-        Some(other) => (format!("superseded by {other}"), RolloutState::Superseded),
-        None => ("aborted by an operator".to_owned(), RolloutState::Aborted),
+    let (by, ended) = match (intent.wishes.superseded_by, intent.wishes.taken_back_by) {
+        (Some(other), _) => (format!("superseded by {other}"), RolloutState::Superseded),
+        (None, Some(other)) => (format!("taken back by {other}, as it was to do when it halts"), RolloutState::Aborted),
+        (None, None) => ("aborted by an operator".to_owned(), RolloutState::Aborted),
     };
     for (host, target) in &mut plan.targets {
         let standing = match target.state {

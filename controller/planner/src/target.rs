@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use flota_model::host::{Confirmed, Trust};
-use flota_model::rollout::{HealthGate, Loss, Owner, Reason, TargetPlan, TargetSpec, TargetState};
+use flota_model::rollout::{HealthGate, Loss, Owner, RAN_ALREADY, Reason, TargetPlan, TargetSpec, TargetState};
 use flota_model::update::{DesiredState, Generation, UpdatePhase, UpdateReport};
 use flota_model::{RolloutId, Timestamp};
 
-use crate::snapshot::{Contact, HostFacts};
+use crate::snapshot::{Contact, HealthFinding, HostFacts};
 
 /// A started host that is silent for this long is lost: it counts as a failure and keeps its slot. Long enough for a
 /// reboot, short enough that a dead canary halts a rollout before anyone trusts it.
@@ -56,7 +56,7 @@ pub(crate) fn observe_missing(target: &TargetPlan) -> Standing {
 pub(crate) fn observe(look: Look<'_>) -> Standing {
     match look.target.state {
         TargetState::Pending | TargetState::Deferred if already_runs(look) => {
-            (TargetState::Committed, reason(Owner::Nobody, "runs it already, confirmed by a quote"))
+            (TargetState::Committed, reason(Owner::Nobody, format!("{RAN_ALREADY}, confirmed by a quote")))
         }
         TargetState::Offered { generation }
         | TargetState::Applying { generation }
@@ -66,7 +66,7 @@ pub(crate) fn observe(look: Look<'_>) -> Standing {
         | TargetState::Unconfirmed { generation } => started(look, generation),
         TargetState::Withdrawing { generation } => withdrawn(look, generation),
         // They gave their slots up when a person was asked, so nothing but a health report changes them.
-        TargetState::Unknown { generation } | TargetState::Unhealthy { generation } => confirmed(look, generation),
+        TargetState::Unknown { generation } | TargetState::Unhealthy { generation } => mended(look, generation),
         state => (state, look.target.reason.clone()),
     }
 }
@@ -76,11 +76,21 @@ fn already_runs(look: Look<'_>) -> bool {
     rests && claims(look) && confirms(look, None)
 }
 
+/// Updated, and not well or not known to be: until a health check of this very release says otherwise.
+fn mended(look: Look<'_>, generation: Generation) -> Standing {
+    if is_wanted_elsewhere(look, generation) || !claims(look) { unchanged(look) } else { confirmed(look, generation) }
+}
+
+/// Another rollout asked something of the host since.
+fn is_wanted_elsewhere(look: Look<'_>, generation: Generation) -> bool {
+    let elsewhere = |desired: &DesiredState| desired.generation >= generation && desired.rollout != look.rollout;
+    look.facts.host.desired.as_ref().is_some_and(elsewhere)
+}
+
 fn started(look: Look<'_>, generation: Generation) -> Standing {
     let host = &look.facts.host;
-    let elsewhere = |desired: &DesiredState| desired.generation >= generation && desired.rollout != look.rollout;
     match host.observed.as_ref() {
-        _ if host.desired.as_ref().is_some_and(elsewhere) => superseded(look, generation),
+        _ if is_wanted_elsewhere(look, generation) => superseded(look, generation),
         Some(report) if report.generation == Some(generation) => accepted(look, report, generation),
         Some(report) if report.generation > Some(generation) => superseded(look, generation),
         _ if is_dark(look) => lost(generation),
@@ -143,16 +153,22 @@ fn confirmed(look: Look<'_>, generation: Generation) -> Standing {
         matches!(state, TargetState::Checking { .. } | TargetState::Unknown { .. } | TargetState::Unhealthy { .. })
     });
     // Only what came after the question answers it.
-    let answer = look.facts.health.filter(|health| is_asked && health.at >= look.target.since);
-    match answer {
-        Some(health) if health.can_trade => {
+    let answer = look.facts.health.as_ref().filter(|health| is_asked && health.at >= look.target.since);
+    let is_checking = is(look, |state| matches!(state, TargetState::Checking { .. }));
+    let is_unhealthy = is(look, |state| matches!(state, TargetState::Unhealthy { .. }));
+    match answer.map(|health| &health.finding) {
+        Some(HealthFinding::CanTrade) => {
             (TargetState::Committed, reason(Owner::Nobody, "confirmed by a quote and a health check"))
         }
-        Some(_) if !is(look, |state| matches!(state, TargetState::Unhealthy { .. })) => {
+        Some(HealthFinding::CannotTrade) if !is_unhealthy => {
             let text = "runs the release, and its health check says that it cannot trade: flota health show";
             (TargetState::Unhealthy { generation }, reason(Owner::Operator, text))
         }
-        None if is(look, |state| matches!(state, TargetState::Checking { .. })) && late(look, CHECK_WITHIN) => {
+        Some(HealthFinding::NotKnown(why)) if is_checking => {
+            let text = format!("runs the release, and its health check could not be made: {why}");
+            (TargetState::Unknown { generation }, reason(Owner::Operator, text))
+        }
+        None if is_checking && late(look, CHECK_WITHIN) => {
             let text = "runs the release, and no health check of it ended in 5 minutes";
             (TargetState::Unknown { generation }, reason(Owner::Operator, text))
         }
@@ -165,6 +181,10 @@ fn confirmed(look: Look<'_>, generation: Generation) -> Standing {
 fn superseded(look: Look<'_>, generation: Generation) -> Standing {
     if claims(look) && confirms(look, Some(generation)) {
         return (TargetState::Committed, reason(Owner::Nobody, "confirmed by a quote"));
+    }
+    if look.target.state.is_failure() {
+        let text = format!("{}; something newer was asked of it since", look.target.reason.text);
+        return (TargetState::Overtaken, reason(Owner::Operator, text));
     }
     (TargetState::Skipped, reason(Owner::Nobody, "superseded by a newer desired state"))
 }

@@ -73,19 +73,20 @@ impl Rollouts for RolloutsService {
     async fn simulate(&self, request: Request<v1::SimulateRolloutRequest>) -> Result<Response<v1::Forecast>, Status> {
         let actor = access::principal(&request)?.actor();
         let v1::SimulateRolloutRequest { id, draft, host_seconds } = request.into_inner();
-        let (spec, rollout) = match (id.is_empty(), draft) {
+        let (spec, begun, rollout) = match (id.is_empty(), draft) {
             (false, None) => {
                 let record = record(&self.0, parse(&id)?).await?;
-                (record.spec.clone(), shown(&self.0, &record))
+                let rollout = shown(&self.0, &record);
+                (record.spec.clone(), Some(record), rollout)
             }
             (true, Some(draft)) => {
                 let spec = create::draft(&self.0, &actor, &draft).await?;
                 let rollout = view::rollout::draft(&spec);
-                (spec, rollout)
+                (spec, None, rollout)
             }
             _ => return Err(Fault::new(Code::BadRequest, "give a rollout, or what would be created").into()),
         };
-        let foreseen = foresee::foresee(&self.0, &spec, host_seconds).await?;
+        let foreseen = foresee::foresee(&self.0, &spec, begun.as_ref(), host_seconds).await?;
         Ok(Response::new(view::rollout::forecast(&spec, rollout, &foreseen)))
     }
 
@@ -251,8 +252,10 @@ async fn approve(
         return Err(Fault::new(Code::WrongState, format!("{id} is {state}: there is nothing to approve")));
     }
     let actor = principal.actor();
-    let authors = [Some(&record.spec.created_by), record.spec.amended_by.as_ref()];
-    if authors.into_iter().flatten().any(|author| *author == actor) {
+    if record.spec.is_author(&actor) {
+        let entry =
+            core.audit_by(&actor, "rollout.approve", format!("rollout/{id}"), "denied", &json!({ "spec": spec }));
+        core.store.append_audit(&[entry]).await?;
         let sentence = format!("{} wrote {id} and cannot approve it: somebody else must look at it", principal.name());
         return Err(Fault::new(Code::RoleMissing, sentence).fix("ask another approver"));
     }

@@ -9,7 +9,7 @@ use flota_proto::v1;
 use flota_store::RolloutRecord;
 use serde_json::{Map, Value, json};
 
-use super::create::digest;
+use super::create::{check_expiry, digest};
 use super::pacing;
 use crate::core::Core;
 use crate::fault::{Code, Fault};
@@ -25,11 +25,15 @@ pub async fn amend(
     record: &RolloutRecord,
     request: &v1::AmendRolloutRequest,
 ) -> Result<(), Fault> {
+    // Nobody is started between the look at what is in motion and the change.
+    let _planning = core.planning.lock().await;
     let before = record.specified();
     let mut after = amended(core, &before, request)?;
     let changes = changes(&before, &after)?;
-    after.amended_by = Some(actor.to_owned());
+    after.amended_by.insert(actor.to_owned());
     let id = before.id;
+    check_in_motion(record, &after)?;
+    check_expiry(core, &after.release, after.deadline.filter(|_| after.deadline != before.deadline)).await?;
     if changes.is_empty() {
         return Err(Fault::new(Code::BadRequest, format!("{id} is like that already: nothing was changed")));
     }
@@ -43,6 +47,18 @@ pub async fn amend(
     }
     let sentence = format!("somebody else amended {id} at the same moment; nothing was changed by you");
     Err(Fault::new(Code::Changed, sentence).fix(format!("flota rollout status {id}")))
+}
+
+/// Fewer at once than are in motion already cannot be.
+fn check_in_motion(record: &RolloutRecord, after: &RolloutSpec) -> Result<(), Fault> {
+    let targets = record.plan.iter().flat_map(|(_, plan)| plan.targets.values());
+    let moving = targets.filter(|target| target.state.is_in_flight()).count();
+    let limit = after.max_in_flight.get();
+    if u32::try_from(moving).is_ok_and(|moving| moving <= limit) {
+        return Ok(());
+    }
+    let sentence = format!("{moving} hosts are in motion: {limit} at once cannot be before they have ended");
+    Err(Fault::new(Code::WrongState, sentence).fix(format!("flota rollout pause {}, and again", after.id)))
 }
 
 fn amended(core: &Core, before: &RolloutSpec, request: &v1::AmendRolloutRequest) -> Result<RolloutSpec, Fault> {

@@ -38,6 +38,12 @@ impl Part {
 /// by themselves are in it too: the planner sees that they are where they should be.
 pub async fn back(core: &Core, actor: &str, record: &RolloutRecord, part: &Part) -> Result<RolloutId, Fault> {
     let original = &record.spec;
+    if original.direction == Direction::Back {
+        // It would bring the release forward again, at once and past every gate.
+        let sentence =
+            format!("{} is a way back itself: to bring a release again, create a rollout of it", original.id);
+        return Err(Fault::new(Code::WrongState, sentence).fix("flota rollout create --release RELEASE"));
+    }
     let planned =
         |host: &HostId| record.plan.as_ref().and_then(|(_, plan)| plan.targets.get(host)).map(|target| target.state);
     let was_started =
@@ -85,6 +91,7 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord, part: &Part)
         on_halt: OnHalt::Wait,
         late_joiners: LateJoiners::LeftOut,
         supersedes: None,
+        reason: String::new(),
         // Going back does not stop for a host that cannot.
         max_failures: all.saturating_add(1),
         bake: Duration::ZERO,
@@ -92,7 +99,7 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord, part: &Part)
         rollback_of: Some(original.id),
         created_by: actor.to_owned(),
         created_at: core.now(),
-        amended_by: None,
+        amended_by: BTreeSet::new(),
     };
     enter(core, actor, draft).await
 }

@@ -1,5 +1,6 @@
 //! Makes rollouts: which hosts, in which waves, from what to what.
 
+use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroUsize};
 
 use flota_model::budget::Budget;
@@ -24,6 +25,8 @@ use crate::settings::{MAX_APPROVALS, Ticket};
 const MAX_TRIES: usize = 8;
 /// Persons who must agree to an emergency beside its author's word.
 const EMERGENCY_APPROVALS: u32 = 2;
+/// Longest reason that is kept, in characters.
+const MAX_REASON: usize = 500;
 /// In the place of a selector that selects all.
 pub(super) const ALL_HOSTS: &str = "all hosts";
 
@@ -80,7 +83,8 @@ pub async fn draft(core: &Core, actor: &str, request: &v1::CreateRolloutRequest)
         rollback_of: None,
         created_by: actor.to_owned(),
         created_at: core.now(),
-        amended_by: None,
+        reason: request.reason.chars().take(MAX_REASON).collect(),
+        amended_by: BTreeSet::new(),
     })
 }
 
@@ -126,7 +130,7 @@ async fn superseded(core: &Core, text: &str) -> Result<Option<RolloutId>, Fault>
 }
 
 /// No rollout is to run longer than hosts believe its release.
-async fn check_expiry(core: &Core, release: &ReleaseRef, deadline: Option<Timestamp>) -> Result<(), Fault> {
+pub(super) async fn check_expiry(core: &Core, release: &ReleaseRef, deadline: Option<Timestamp>) -> Result<(), Fault> {
     let Some(deadline) = deadline else { return Ok(()) };
     let expiry = signed(core).await?.first_expiry();
     match expiry.map(|expiry| (expiry.role, Timestamp::from_micros(expiry.at.as_microsecond()))) {
@@ -188,7 +192,7 @@ pub(super) async fn enter(core: &Core, actor: &str, draft: RolloutSpec) -> Resul
             "waves": spec.waves, "budgets": wishes(&spec),
             "windows": spec.windows, "ticket": spec.ticket, "rollback_of": spec.rollback_of,
             "urgency": spec.urgency, "approvals": spec.approvals, "deadline": spec.deadline,
-            "supersedes": spec.supersedes,
+            "supersedes": spec.supersedes, "reason": spec.reason,
         });
         let audit = core.audit_by(actor, "rollout.create", format!("rollout/{}", spec.id), "ok", &details);
         if core.store.create_rollout(&spec, &intent, &audit).await? {

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use flota_model::Timestamp;
-use flota_model::rollout::{RolloutPlan, RolloutSpec, TargetState};
-use flota_planner::{Assumptions, Forecast, forecast};
+use flota_model::rollout::{RAN_ALREADY, RolloutPlan, RolloutSpec, TargetState};
+use flota_model::update::Direction;
+use flota_planner::{Assumptions, Begun, Forecast, forecast};
+use flota_store::RolloutRecord;
 
 use super::snapshot;
 use crate::core::Core;
@@ -33,7 +35,13 @@ pub struct Foreseen {
 }
 
 /// Plays a rollout that begins now.
-pub async fn foresee(core: &Core, spec: &RolloutSpec, host_seconds: u32) -> Result<Foreseen, Fault> {
+pub async fn foresee(
+    core: &Core,
+    spec: &RolloutSpec,
+    begun: Option<&RolloutRecord>,
+    host_seconds: u32,
+) -> Result<Foreseen, Fault> {
+    let _alone = core.forecasts.acquire().await;
     let hosts = core.store.hosts().await?;
     let fleet = snapshot(core, spec, hosts).await?;
     let now = core.now();
@@ -44,8 +52,12 @@ pub async fn foresee(core: &Core, spec: &RolloutSpec, host_seconds: u32) -> Resu
     };
     // Some thousand looks at a plan of a large fleet take seconds: beside the work, not in its way.
     let (played, spec) = (spec.clone(), spec.clone());
-    let forecast =
-        tokio::task::spawn_blocking(move || forecast(&played, &fleet, now, Assumptions { host_takes })).await;
+    let begun = begun.and_then(|record| Some((record.intent.clone(), record.plan.as_ref()?.1.clone())));
+    let play = move || {
+        let begun = begun.as_ref().map(|(intent, plan)| Begun { intent, plan });
+        forecast(&played, begun, &fleet, now, Assumptions { host_takes })
+    };
+    let forecast = tokio::task::spawn_blocking(play).await;
     let forecast = forecast.map_err(|error| Fault::new(Code::Bug, "a forecast was cut off").because(error))?;
     let warnings = warnings(core, &spec, &forecast).await;
     Ok(Foreseen { forecast, host_takes, because, warnings, now })
@@ -56,8 +68,11 @@ async fn measured(core: &Core) -> Result<(Duration, String), Fault> {
     let records = core.store.rollouts().await?;
     let mut took: Vec<Duration> = Vec::new();
     let mut from = Vec::new();
-    for record in records.iter().filter(|record| record.started_at.is_some()).take(LOOKED_AT) {
+    let forward = |record: &&RolloutRecord| record.spec.direction == Direction::Forward;
+    for record in records.iter().filter(forward).filter(|record| record.started_at.is_some()).take(LOOKED_AT) {
         let Some(((_, plan), started)) = record.plan.as_ref().zip(record.started_at) else { continue };
+        // It may have waited for its last approval.
+        let started = record.approvals.iter().map(|approval| approval.at).chain([started]).max().unwrap_or(started);
         let of_canary: Vec<Duration> = canary(&record.spec, plan).map(|done| done.since(started)).collect();
         if !of_canary.is_empty() {
             from.push(record.spec.id.to_string());
@@ -75,7 +90,8 @@ async fn measured(core: &Core) -> Result<(Duration, String), Fault> {
 fn canary(spec: &RolloutSpec, plan: &RolloutPlan) -> impl Iterator<Item = Timestamp> {
     let in_canary = |host| spec.targets.get(host).is_some_and(|target| target.wave == 0);
     let done = plan.targets.iter().filter(move |(host, target)| {
-        target.state == TargetState::Committed && in_canary(*host) && spec.windows.is_empty() && spec.markets.is_empty()
+        let updated = target.state == TargetState::Committed && !target.reason.text.starts_with(RAN_ALREADY);
+        updated && in_canary(*host) && spec.windows.is_empty() && spec.markets.is_empty()
     });
     done.map(|(_, target)| target.since)
 }

@@ -17,7 +17,8 @@ const ACTOR: &str = "controller";
 
 /// A rollout that runs ends the one that it supersedes. Said again until it is so.
 pub(super) async fn take_the_place(core: &Core, spec: &RolloutSpec, plan: &RolloutPlan) -> Result<(), Fault> {
-    let Some(other) = spec.supersedes.filter(|_| plan.state == RolloutState::Running) else { return Ok(()) };
+    let waits = matches!(plan.state, RolloutState::Draft | RolloutState::AwaitingApproval);
+    let Some(other) = spec.supersedes.filter(|_| !waits) else { return Ok(()) };
     let ended = |intent: &RolloutIntent| {
         let mut ended = intent.with(IntentVerb::Abort);
         ended.wishes.superseded_by = Some(spec.id);
@@ -39,7 +40,7 @@ pub(super) async fn go_back(core: &Core, spec: &RolloutSpec, plan: &RolloutPlan)
     }
     let known = core.store.rollouts().await?;
     let Some(original) = known.iter().find(|record| record.spec.id == spec.id) else { return Ok(()) };
-    let there = known.iter().find(|record| record.spec.rollback_of == Some(spec.id)).map(|record| record.spec.id);
+    let there = known.iter().find(|record| is_our_way_back(record, spec.id)).map(|record| record.spec.id);
     let way_back = match there {
         Some(id) => id,
         None => match back::back(core, ACTOR, original, &Part::default()).await {
@@ -54,9 +55,16 @@ pub(super) async fn go_back(core: &Core, spec: &RolloutSpec, plan: &RolloutPlan)
     })
     .await?;
     want(core, spec.id, "rollout.abort", |record| {
-        (record.intent.verb != IntentVerb::Abort).then(|| record.intent.with(IntentVerb::Abort))
+        let mut ended = record.intent.with(IntentVerb::Abort);
+        ended.wishes.taken_back_by = Some(way_back);
+        (record.intent.verb != IntentVerb::Abort).then_some(ended)
     })
     .await
+}
+
+/// What this made before; a person may have taken a part of it back.
+fn is_our_way_back(record: &RolloutRecord, id: RolloutId) -> bool {
+    record.spec.rollback_of == Some(id) && record.spec.created_by == ACTOR
 }
 
 /// Changes the intent of a rollout, if `next` has another one for it.
@@ -69,7 +77,7 @@ async fn want(
     for _ in 0..TRIES {
         let Some(record) = core.store.rollout(id).await? else { return Ok(()) };
         let Some(to) = next(&record) else { return Ok(()) };
-        let details = json!({ "superseded_by": to.wishes.superseded_by });
+        let details = json!({ "superseded_by": to.wishes.superseded_by, "taken_back_by": to.wishes.taken_back_by });
         let audit = core.audit(action, format!("rollout/{id}"), "ok", &details);
         if core.store.set_intent(id, &record.intent, &to, &audit).await? {
             core.fleet_changed.notify_one();

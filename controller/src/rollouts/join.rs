@@ -1,9 +1,13 @@
 //! Adds hosts that came later to rollouts that take them.
 
-use flota_model::Selector;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use flota_model::audit::AuditEntry;
 use flota_model::host::Host;
 use flota_model::rollout::{LateJoiners, RolloutState, TargetSpec};
+use flota_model::{RolloutId, Selector, Timestamp};
 use flota_store::RolloutRecord;
 use serde_json::json;
 
@@ -12,11 +16,43 @@ use crate::core::Core;
 use crate::fault::Fault;
 use crate::releases::check_signed;
 
+/// Between two tries for hosts that could not be added: their release may be signed again, or its waves widened.
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// When hosts could last not be added to a rollout. A restart forgets it.
+#[derive(Debug, Default)]
+pub struct LeftOut(Mutex<BTreeMap<RolloutId, Timestamp>>);
+
+impl LeftOut {
+    fn is_due(&self, rollout: RolloutId, now: Timestamp) -> bool {
+        let tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tried.get(&rollout).is_none_or(|tried| now.since(*tried) >= AGAIN)
+    }
+
+    fn note(&self, rollout: RolloutId, now: Timestamp) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(rollout, now);
+    }
+}
+
 /// Adds the hosts of the fleet that match and are not in it yet; returns how many. While it has not begun, or is over,
-/// nobody joins.
-pub(super) async fn join(core: &Core, record: &RolloutRecord, fleet: &[Host]) -> Result<usize, Fault> {
+/// nobody joins. What keeps hosts from joining keeps nobody else from anything.
+pub(super) async fn join(core: &Core, record: &RolloutRecord, fleet: &[Host]) -> usize {
+    match try_join(core, record, fleet).await {
+        Ok(joined) => joined,
+        Err(fault) => {
+            let id = record.spec.id;
+            core.left_out.note(id, core.now());
+            let error = flota_daemon::error_chain::chain(&fault);
+            tracing::warn!(rollout = %id, error, "hosts that came later cannot be added now; trying again");
+            0
+        }
+    }
+}
+
+async fn try_join(core: &Core, record: &RolloutRecord, fleet: &[Host]) -> Result<usize, Fault> {
     let state = record.plan.as_ref().map_or(RolloutState::Draft, |(_, plan)| plan.state);
-    let begun = !state.is_terminal() && !matches!(state, RolloutState::Draft | RolloutState::Aborting);
+    let waits = matches!(state, RolloutState::Draft | RolloutState::AwaitingApproval | RolloutState::Aborting);
+    let begun = !state.is_terminal() && !waits;
     if record.spec.late_joiners == LateJoiners::LeftOut || !begun {
         return Ok(0);
     }
@@ -27,14 +63,15 @@ pub(super) async fn join(core: &Core, record: &RolloutRecord, fleet: &[Host]) ->
         may && selector.matches(&host.name, &host.labels) && !record.spec.targets.contains_key(&host.id)
     };
     let late: Vec<&Host> = fleet.iter().filter(is_new).collect();
-    if late.is_empty() {
+    if late.is_empty() || !core.left_out.is_due(record.spec.id, core.now()) {
         return Ok(0);
     }
     let terms = check_signed(core, &record.spec.release).await?;
     let releases = core.store.releases().await?;
     let offer = Offer { release: &record.spec.release, terms: &terms, releases: &releases };
     let specified = record.specified();
-    let mut joiners = Vec::with_capacity(late.len());
+    let late_hosts = late.len();
+    let mut joiners = Vec::with_capacity(late_hosts);
     for host in late {
         match target(host, specified.waves.len(), offer, &record.spec.budgets) {
             Ok(target) => joiners.push((host.id.clone(), target.clone(), audit(core, record, host, &target))),
@@ -43,6 +80,9 @@ pub(super) async fn join(core: &Core, record: &RolloutRecord, fleet: &[Host]) ->
                 tracing::debug!(host.id = %host.id, rollout = %record.spec.id, %fault, "a late host is left out")
             }
         }
+    }
+    if joiners.len() < late_hosts {
+        core.left_out.note(record.spec.id, core.now());
     }
     Ok(core.store.join_rollout(record.spec.id, &joiners).await?)
 }

@@ -15,8 +15,8 @@ pub use records::{
     ATTESTATIONS_KEPT, AddPolicy, Admits, Approval, ApprovePolicy, ApproveRollout, AttestationRecord, BootLog,
     Delivery, EnrolOutcome, Enrolment, EscalationRecord, FinishedTask, HostKeys, HostMeasurements, LATE_JOINERS, Lease,
     NewEscalation, NewPolicy, NewToken, OperatorRecord, PolicyChange, PolicyRecord, PolicyRequest, PolicyState,
-    Previous, Publish, Resolution, RolloutDocuments, RolloutRecord, SetDesired, SetPlan, TaskResultOutcome, TokenKey,
-    TokenRecord, TokenState, VerdictRecord,
+    Previous, Publish, RENEWED_AFTER, Resolution, RolloutDocuments, RolloutRecord, SetDesired, SetPlan,
+    TaskResultOutcome, TokenKey, TokenRecord, TokenState, VerdictRecord,
 };
 pub use traits::{
     AttestationStore, AuditStore, EnrolmentStore, EscalationStore, FreezeStore, HostStore, OperatorStore, PolicyStore,

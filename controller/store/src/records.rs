@@ -15,5 +15,7 @@ pub use operator::OperatorRecord;
 pub use policy::{
     AddPolicy, ApprovePolicy, NewPolicy, PolicyChange, PolicyRecord, PolicyRequest, PolicyState, Previous,
 };
-pub use rollout::{ApproveRollout, LATE_JOINERS, Publish, RolloutDocuments, RolloutRecord, SetDesired, SetPlan};
+pub use rollout::{
+    ApproveRollout, LATE_JOINERS, Publish, RENEWED_AFTER, RolloutDocuments, RolloutRecord, SetDesired, SetPlan,
+};
 pub use task::{FinishedTask, TaskResultOutcome};

@@ -295,6 +295,9 @@ pub trait TaskStore: Send + Sync {
     /// Of the newest health report of each host that has one: the word, and when it arrived.
     async fn health_words(&self) -> Result<Vec<(HostId, String, Timestamp)>, StoreError>;
 
+    /// Of each host whose newest health check failed or ran out of time: why, and when.
+    async fn failed_checks(&self) -> Result<Vec<(HostId, String, Timestamp)>, StoreError>;
+
     /// Newest health report of each host that has one.
     async fn health(&self) -> Result<Vec<HostHealth>, StoreError>;
 }

@@ -8,7 +8,7 @@ mod intent;
 mod plan;
 mod target;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -90,9 +90,12 @@ pub struct RolloutSpec {
     pub created_by: String,
     /// When.
     pub created_at: Timestamp,
-    /// Who amended it last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub amended_by: Option<String>,
+    /// Why; an emergency always says so.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Who has amended it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub amended_by: BTreeSet<String>,
 }
 
 /// Whether a rollout waits for the hours that were set for changes.
@@ -137,7 +140,15 @@ pub struct TargetSpec {
     pub not_before: Option<Timestamp>,
 }
 
+/// How the reason of a target begins that ran the release before it could be started.
+pub const RAN_ALREADY: &str = "runs it already";
+
 impl RolloutSpec {
+    /// Whether this operator wrote it, or a part of it, and so cannot approve it.
+    pub fn is_author(&self, actor: &str) -> bool {
+        self.created_by == actor || self.amended_by.contains(actor)
+    }
+
     /// The name of a wave.
     pub fn wave_name(&self, index: usize) -> &str {
         self.waves.get(index).map_or("a later wave", String::as_str)

@@ -6,15 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flota_model::audit::{AuditRow, BrokenChain, ChainVerifier};
 use flota_model::evidence::{Checkpoint, Evidence, EvidenceEntry, FORMAT, RolloutEvidence, SealedCheckpoint};
-use flota_model::rollout::{RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetState};
+use flota_model::rollout::{RAN_ALREADY, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetState};
 use flota_model::update::Direction;
 use flota_model::{Digest, HostId};
 use serde_json::Value;
 
 use crate::ed25519;
 
-/// How the planner's reason begins for a host that was never started.
-const RAN_ALREADY: &str = "runs it already";
 /// Length of an Ed25519 public key, in bytes.
 const KEY_BYTES: usize = 32;
 
@@ -166,16 +164,15 @@ fn specified(log: &Log<'_>, rollout: &RolloutEvidence, spec: &RolloutSpec, diges
 /// Enough persons agreed to it, none of them its author, before it ran.
 fn approved(log: &Log<'_>, spec: &RolloutSpec, digest: &Digest) -> Check {
     let began = log.first("rollout.running").unwrap_or(u64::MAX);
-    let authors = [Some(spec.created_by.as_str()), spec.amended_by.as_deref()];
     let approvers: BTreeSet<&str> = log
         .own()
         .filter(|(entry, details)| {
             entry.entry.action == "rollout.approve"
                 && details["spec"] == digest.to_string()
-                && (entry.sequence < began || spec.amended_by.is_some())
+                && (entry.sequence < began || !spec.amended_by.is_empty())
         })
         .map(|(entry, _)| entry.entry.actor.as_str())
-        .filter(|actor| !authors.contains(&Some(*actor)))
+        .filter(|actor| !spec.is_author(actor))
         .collect();
     let needed = usize::try_from(spec.approvals).unwrap_or(usize::MAX);
     let names: Vec<&str> = approvers.iter().map(|actor| actor.trim_start_matches("operator/")).collect();
@@ -243,7 +240,8 @@ fn hosts(log: &Log<'_>, spec: &RolloutSpec, last: &RolloutPlan) -> Vec<Check> {
 /// Whether a quote was made over the release that this host was to run.
 fn runs(spec: &RolloutSpec, host: &str, details: &Value) -> bool {
     let wanted = spec.targets.iter().find(|(id, _)| id.as_str() == host).map(|(_, target)| target.release.digest);
-    wanted.is_some_and(|wanted| details["running"] == wanted.to_string())
+    // A host that joined later is not in the specification; it gets what most get.
+    details["running"] == wanted.unwrap_or(spec.release.digest).to_string()
 }
 
 fn counted(all: usize, without: &[String], what: &str) -> String {

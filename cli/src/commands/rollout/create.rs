@@ -122,6 +122,7 @@ pub(crate) struct Draft {
 pub(crate) async fn create(invocation: &Invocation, args: Create) -> Result<Exit, Failure> {
     let Create { draft, dry_run, start, yes } = args;
     let (yes, request) = (Assent::of_flag(yes), request(draft, invocation.now())?);
+    let reason = request.reason.clone();
     if dry_run {
         return plan::dry_run(invocation, request).await;
     }
@@ -135,7 +136,7 @@ pub(crate) async fn create(invocation: &Invocation, args: Create) -> Result<Exit
     let rollout = answer.map_err(|status| Failure::of_status(&status, stake))?.into_inner();
     if start {
         invocation.out.talk(rollout_plan::render(&rollout, invocation.out.talk_style).trim_end());
-        return act::begin(invocation, session, rollout, yes, act::Wait::Not, String::new()).await;
+        return act::begin(invocation, session, rollout, yes, act::Wait::Not, reason).await;
     }
     print_plan(invocation, &rollout)?;
     invocation

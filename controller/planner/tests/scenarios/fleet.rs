@@ -1,6 +1,6 @@
 //! A fleet for the planner's tests: it carries plans out the way the executor and real hosts do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -12,10 +12,11 @@ use flota_model::rollout::{
     Gates, HostWish, IntentVerb, LateJoiners, OnHalt, PauseAfter, PlanId, RolloutIntent, RolloutPlan, RolloutSpec,
     RolloutState, TargetSpec, TargetState, Urgency,
 };
-use flota_model::update::{DesiredState, Direction, Goal, UpdatePhase, UpdateReport};
+use flota_model::update::{DesiredState, Direction, Generation, Goal, UpdatePhase, UpdateReport};
 use flota_model::{Digest, HostId, RolloutId, Timestamp};
 use flota_planner::{
-    Canaries, Contact, FleetSnapshot, HealthFact, HostFacts, PlanInput, Planned, WaveSizes, assign_waves, lint, plan,
+    Canaries, Contact, FleetSnapshot, HealthFact, HealthFinding, HostFacts, PlanInput, Planned, WaveSizes,
+    assign_waves, lint, plan,
 };
 
 /// Hosts by index, and one rollout over all of them.
@@ -74,7 +75,8 @@ impl Fleet {
             rollback_of: None,
             created_by: "anna".into(),
             created_at: Timestamp::from_micros(0),
-            amended_by: None,
+            reason: String::new(),
+            amended_by: BTreeSet::new(),
         };
         Self {
             spec,
@@ -128,6 +130,27 @@ impl Fleet {
         panic!("no rest: {:?}", self.plan);
     }
 
+    pub(crate) fn current(&self) -> &RolloutPlan {
+        self.plan.as_ref().unwrap()
+    }
+
+    pub(crate) fn leases_end_in(&mut self, duration: Duration) {
+        for facts in &mut self.hosts {
+            facts.host.lease_until = Some(self.now.plus(duration));
+        }
+    }
+
+    /// Another rollout brings another release, and the host takes it.
+    pub(crate) fn wanted_by_another(&mut self, index: usize, version: &str) {
+        let release = release(version);
+        let host = &mut self.hosts[index].host;
+        let generation = Generation::after(host.desired.as_ref().map(|desired| desired.generation));
+        let goal = Goal::Install { release: release.clone(), intent: Direction::Forward };
+        host.desired = Some(DesiredState { generation, goal, rollout: RolloutId::new(9) });
+        self.report(index, UpdatePhase::Committed, Some(release.digest), "");
+        self.confirm(index);
+    }
+
     pub(crate) fn hosts(&self) -> usize {
         self.hosts.len()
     }
@@ -173,7 +196,8 @@ impl Fleet {
 
     /// A health report arrives.
     pub(crate) fn health(&mut self, index: usize, can_trade: bool) {
-        self.hosts[index].health = Some(HealthFact { can_trade, at: self.now });
+        let finding = if can_trade { HealthFinding::CanTrade } else { HealthFinding::CannotTrade };
+        self.hosts[index].health = Some(HealthFact { finding, at: self.now });
     }
 
     /// Another host comes, in the last wave.

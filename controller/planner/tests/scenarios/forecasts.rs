@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use flota_model::Timestamp;
 use flota_model::rollout::{PauseAfter, RolloutState};
-use flota_planner::{Assumptions, Forecast, forecast};
+use flota_planner::{Assumptions, Begun, Forecast, forecast};
 
 use crate::fleet::Fleet;
 
 const HOST: Duration = Duration::from_mins(5);
 
 fn foretold(fleet: &Fleet) -> Forecast {
-    forecast(&fleet.spec, &fleet.snapshot(), fleet.now, Assumptions { host_takes: HOST })
+    forecast(&fleet.spec, None, &fleet.snapshot(), fleet.now, Assumptions { host_takes: HOST })
 }
 
 fn minute(number: u64) -> Timestamp {
@@ -95,4 +95,23 @@ fn what_it_foretells_is_what_happens() {
     }
     assert_eq!(began, told.begins);
     assert_eq!(told.ends, Some(fleet.now));
+}
+
+#[test]
+fn leases_are_renewed_meanwhile_and_what_has_begun_goes_on_from_there() {
+    let mut fleet = Fleet::new(3, 1, 1);
+    fleet.spec.bake = Duration::from_hours(1);
+    fleet.leases_end_in(Duration::from_mins(15));
+    let told = foretold(&fleet);
+    assert_eq!((told.ends, told.begins.len()), (Some(minute(5 + 60 + 5 + 60 + 5)), 3), "{}", told.stands_still);
+    fleet.plan();
+    fleet.wish(2).skip = true;
+    fleet.plan();
+    fleet.later(Duration::from_mins(3));
+    let (intent, plan) = (&fleet.intent, fleet.current());
+    let assumptions = Assumptions { host_takes: HOST };
+    let told = forecast(&fleet.spec, Some(Begun { intent, plan }), &fleet.snapshot(), fleet.now, assumptions);
+    assert_eq!(told.waves[0].ends, Some(minute(8)), "the canary is in motion");
+    assert_eq!(told.waves[1].begins, Some(minute(68)));
+    assert_eq!((told.left_out.len(), told.left_out[0].1.as_str()), (1, "left out by an operator"));
 }

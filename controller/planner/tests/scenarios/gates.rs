@@ -295,3 +295,89 @@ fn a_rollout_whose_place_another_takes_ends_as_superseded() {
     fleet.plan();
     assert_eq!((fleet.state(), fleet.cause()), (RolloutState::Superseded, "superseded by R-2"));
 }
+
+#[test]
+fn who_comes_back_to_a_wave_that_halted_or_paused_is_not_started_before_a_person_decides() {
+    let mut fleet = Fleet::new(5, 1, 4);
+    fleet.spec.max_failures = failures(3);
+    fleet.spec.gates.min_success = percent(98);
+    fleet.silence(4);
+    fleet.plan();
+    fleet.succeed(0);
+    fleet.plan();
+    fleet.succeed(1);
+    fleet.succeed(2);
+    fleet.fail(3, UpdatePhase::RolledBack, "sick");
+    fleet.plan();
+    assert_eq!(fleet.state(), RolloutState::Halted);
+    fleet.return_of(4);
+    fleet.plan();
+    assert_eq!((fleet.state(), fleet.never_asked()), (RolloutState::Halted, vec![4]));
+    fleet.plan_is_a_fixed_point();
+    fleet.wish(3).retries = 1;
+    fleet.plan();
+    assert_eq!(fleet.started(), [3], "that one alone");
+    fleet.succeed(3);
+    fleet.plan();
+    assert_eq!((fleet.state(), fleet.started()), (RolloutState::Running, vec![4]), "what failed has succeeded");
+
+    let mut fleet = Fleet::new(4, 2, 2);
+    fleet.spec.pause_after = PauseAfter::Canary;
+    fleet.silence(1);
+    fleet.plan();
+    fleet.succeed(0);
+    fleet.plan();
+    assert_eq!(fleet.state(), RolloutState::Paused);
+    fleet.return_of(1);
+    fleet.plan();
+    assert_eq!((fleet.state(), fleet.never_asked()), (RolloutState::Paused, vec![1, 2, 3]));
+    fleet.intent.wishes.released_waves = 1;
+    fleet.plan();
+    assert_eq!(fleet.started(), [1, 2], "the straggler first, and then the wave");
+}
+
+#[test]
+fn a_failure_that_another_rollout_mends_stays_a_failure_of_this_one() {
+    let mut fleet = Fleet::new(3, 1, 2);
+    fleet.spec.gates.health = HealthGate::Asked;
+    fleet.plan();
+    fleet.succeed(0);
+    fleet.plan();
+    fleet.health(0, false);
+    fleet.plan();
+    assert_eq!(fleet.state(), RolloutState::Halted);
+    fleet.later(Duration::from_secs(1));
+    fleet.wanted_by_another(0, "4.12.1");
+    fleet.health(0, true);
+    fleet.plan();
+    assert!(matches!(fleet.target(0), TargetState::Unhealthy { .. }), "it is well with another release");
+    assert_eq!((fleet.state(), fleet.never_asked()), (RolloutState::Halted, vec![1, 2]));
+
+    let mut fleet = Fleet::new(3, 1, 2);
+    fleet.plan();
+    fleet.silence(0);
+    fleet.later(flota_planner::DARK_AFTER);
+    fleet.plan();
+    fleet.return_of(0);
+    fleet.wanted_by_another(0, "4.12.1");
+    fleet.plan();
+    assert_eq!((fleet.target(0), fleet.state()), (TargetState::Overtaken, RolloutState::Halted));
+    assert!(fleet.reason(0).contains("silent for 20 minutes"), "{}", fleet.reason(0));
+}
+
+#[test]
+fn a_deadline_does_not_decide_about_hosts_that_failed() {
+    let mut fleet = Fleet::new(2, 1, 1);
+    fleet.spec.deadline = Some(Timestamp::from_micros(0).plus(Duration::from_mins(10)));
+    fleet.plan();
+    fleet.work(0, UpdatePhase::Probation);
+    fleet.plan();
+    fleet.later(Duration::from_mins(11));
+    fleet.fail(0, UpdatePhase::RolledBack, "sick");
+    fleet.plan();
+    assert_eq!((fleet.state(), fleet.target(1)), (RolloutState::Halted, TargetState::Skipped));
+    fleet.plan_is_a_fixed_point();
+    fleet.intent.accepted_failures = 1;
+    fleet.plan();
+    assert_eq!(fleet.state(), RolloutState::Expired);
+}

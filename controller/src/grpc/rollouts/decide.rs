@@ -55,7 +55,7 @@ pub(super) fn resume(record: &RolloutRecord, accepted: Accepted) -> Decided {
         unknown.saturating_add(accepted.unknown).min(nobody_knows(plan)).max(record.intent.wishes.accepted_unknown);
     let past_this_wave = u32::try_from(plan.wave.saturating_add(1)).unwrap_or(u32::MAX);
     match state {
-        RolloutState::Halted if accepted.failures == 0 => {
+        RolloutState::Halted if accepted.failures == 0 && failed(plan) > record.intent.accepted_failures => {
             Err(Fault::new(Code::WrongState, "it halted because hosts failed, and would halt again at once")
                 .fix(format!("look at the failed hosts, then: flota rollout resume {id} --accept-failures N")))
         }
@@ -74,7 +74,7 @@ pub(super) fn resume(record: &RolloutRecord, accepted: Accepted) -> Decided {
         RolloutState::Inconclusive => Ok(next),
         RolloutState::Paused => {
             // Paused by a person, or by itself after a wave: then the person lets the next one begin.
-            if record.intent.verb == IntentVerb::Run {
+            if plan.stands_after == Some(plan.wave) {
                 next.wishes.released_waves = next.wishes.released_waves.max(past_this_wave);
             }
             Ok(next)

@@ -120,6 +120,7 @@ fn specified(spec: &RolloutSpec) -> v1::Rollout {
         pause_after: spec.pause_after.to_string(),
         on_halt: spec.on_halt.to_string(),
         emergency: spec.urgency == Urgency::Emergency,
+        reason: spec.reason.clone(),
         gates: gates(spec),
         late_joiners: spec.late_joiners == LateJoiners::LastWave,
         ..v1::Rollout::default()

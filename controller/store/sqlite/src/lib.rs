@@ -22,6 +22,11 @@ mod row;
 mod tasks;
 mod transaction;
 
+use std::path::Path;
+
+use flota_model::RolloutId;
+use flota_store::StoreError;
+use row::Origin;
 use sqlx::SqlitePool;
 
 /// A fleet's memory in one SQLite file. Cheap to clone; all clones share the connections.
@@ -35,6 +40,23 @@ pub struct SqliteStore {
 }
 
 impl SqliteStore {
+    /// Copies the database, as it is at one moment, into a file that is not there yet. It may be in use.
+    pub async fn copy_to(&self, path: &Path) -> Result<(), StoreError> {
+        let query = sqlx::query("vacuum into $1").bind(path.to_string_lossy().into_owned());
+        let copied = query.execute(&self.writer).await;
+        copied.map(drop).map_err(|source| transaction::unavailable("copying the database", source))
+    }
+
+    /// Leaves out so many numbers of rollouts; gives the next one.
+    pub async fn leave_rollouts_out(&self, count: u32) -> Result<RolloutId, StoreError> {
+        let mut writing = self.write("leaving out numbers of rollouts").await?;
+        let update = "update rollout_numbers set floor = \
+                      max(coalesce((select max(id) from rollouts), 0) + 1, floor) + $1 returning floor";
+        let (floor,) = writing.one(sqlx::query_as::<_, (i64,)>(update).bind(count)).await?;
+        writing.commit().await?;
+        Origin { table: "rollout_numbers", row: "the only one" }.rollout("floor", floor)
+    }
+
     /// Waits for what is running and closes the file. Without it nothing is lost either; the next start has a log to
     /// replay.
     pub async fn close(&self) {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use flota_model::audit::AuditEntry;
 use flota_model::rollout::{IntentVerb, PlanId, RolloutApproval, RolloutIntent, RolloutPlan, RolloutSpec, TargetSpec};
 use flota_model::{Digest, HostId, RolloutId};
-use flota_store::{ApproveRollout, RolloutDocuments, RolloutRecord, RolloutStore, SetPlan, StoreError};
+use flota_store::{ApproveRollout, RENEWED_AFTER, RolloutDocuments, RolloutRecord, RolloutStore, SetPlan, StoreError};
 
 use crate::SqliteStore;
 use crate::audit::append;
@@ -17,7 +17,9 @@ use record::{RolloutRow, verb_word};
 #[async_trait]
 impl RolloutStore for SqliteStore {
     async fn next_rollout_id(&self) -> Result<RolloutId, StoreError> {
-        let query = sqlx::query_as::<_, (i64,)>("select coalesce(max(id), 0) + 1 from rollouts");
+        let query = sqlx::query_as::<_, (i64,)>(
+            "select max(coalesce((select max(id) from rollouts), 0) + 1, (select floor from rollout_numbers))",
+        );
         let next = self.read("numbering a rollout").find(query).await?.map_or(1, |(next,)| next);
         Origin { table: "rollouts", row: "the newest" }.rollout("id", next)
     }
@@ -112,13 +114,15 @@ impl RolloutStore for SqliteStore {
             return Ok(ApproveRollout::Changed);
         }
         let insert = "insert into rollout_approvals (rollout, spec, approver, at, reason) \
-                      values ($1, $2, $3, $4, $5) on conflict (rollout, spec, approver) do nothing";
+                      values ($1, $2, $3, $4, $5) on conflict (rollout, spec, approver) \
+                      do update set at = excluded.at, reason = excluded.reason where excluded.at - at >= $6";
         let query = sqlx::query(insert)
             .bind(id.number())
             .bind(approval.spec.to_string())
             .bind(&approval.by)
             .bind(approval.at.as_micros())
-            .bind(&approval.reason);
+            .bind(&approval.reason)
+            .bind(i64::try_from(RENEWED_AFTER.as_micros()).unwrap_or(i64::MAX));
         let changed = writing.run(query).await?;
         let is_new = writing.commit_if(changed > 0, audit).await?;
         Ok(if is_new { ApproveRollout::Approved } else { ApproveRollout::AlreadyThere })

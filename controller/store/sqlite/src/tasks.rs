@@ -141,6 +141,20 @@ impl TaskStore for SqliteStore {
         .collect()
     }
 
+    async fn failed_checks(&self) -> Result<Vec<(HostId, String, Timestamp)>, StoreError> {
+        let select = "select host, detail, finished_at from tasks t where state in ('failed', 'expired') \
+                      and json_extract(kind, '$.kind') = 'health' and finished_at = \
+                      (select max(finished_at) from tasks o where o.host = t.host \
+                       and json_extract(o.kind, '$.kind') = 'health') order by host";
+        let query = sqlx::query_as::<_, (String, String, i64)>(select);
+        let rows = self.read("reading which health checks failed").all(query).await?.into_iter();
+        rows.map(|(host, detail, at)| {
+            let origin = Origin { table: "tasks", row: &host };
+            Ok((origin.parse("host", &host)?, detail, Timestamp::from_micros(at)))
+        })
+        .collect()
+    }
+
     async fn health(&self) -> Result<Vec<HostHealth>, StoreError> {
         let query = sqlx::query_as::<_, HealthRow>("select host, overall, at, report from host_health order by host");
         self.read("listing health reports").all(query).await?.into_iter().map(HostHealth::try_from).collect()

@@ -266,7 +266,8 @@ pub fn spec(number: u32) -> RolloutSpec {
         rollback_of: None,
         created_by: "anna".into(),
         created_at: second(10),
-        amended_by: Some("operator/ola".into()),
+        reason: "a reason".into(),
+        amended_by: ["operator/ola".to_owned()].into(),
     }
 }
 
@@ -293,6 +294,7 @@ pub fn plan(
         cause: cause.into(),
         wave: 0,
         wave_passed_at: None,
+        stands_after: Some(0),
         targets: BTreeMap::from([(host_id(1), waiting.clone()), (host_id(2), waiting)]),
     };
     // Any name will do here that differs where the plan does.

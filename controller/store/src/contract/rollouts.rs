@@ -7,7 +7,7 @@ use flota_model::{Digest, HostId, RolloutId};
 use futures_util::future::join;
 
 use super::fixtures::{enrolled, entry, host_id, logged, plan, second, spec};
-use crate::{ApproveRollout, LATE_JOINERS, RolloutRecord, SetPlan, Store};
+use crate::{ApproveRollout, LATE_JOINERS, RENEWED_AFTER, RolloutRecord, SetPlan, Store};
 
 const DRAFT: RolloutIntent = RolloutIntent::new(IntentVerb::Draft);
 const RUN: RolloutIntent = RolloutIntent::new(IntentVerb::Run);
@@ -205,8 +205,12 @@ pub async fn an_approval_is_bound_to_the_specification(store: &dyn Store) {
     assert_eq!(approve(&RolloutApproval { at: second.at, ..first.clone() }).await, ApproveRollout::AlreadyThere);
     assert_eq!(approve(&approval("ola", Digest::of(b"another"), 22)).await, ApproveRollout::Changed);
     assert_eq!(logged(store).await, before + 2);
+    let tomorrow = RolloutApproval { at: first.at.plus(RENEWED_AFTER), ..first.clone() };
+    assert_eq!(approve(&tomorrow).await, ApproveRollout::Approved, "it had aged, and is given anew");
+    assert_eq!(approve(&first).await, ApproveRollout::AlreadyThere);
+    let before = before + 1;
     let stored = read(store, id).await;
-    assert_eq!((stored.approvals.clone(), stored.approvers()), (vec![first.clone(), second], vec!["piotr", "anna"]));
+    assert_eq!((stored.approvals.clone(), stored.approvers()), (vec![second, tomorrow], vec!["anna", "piotr"]));
 
     let amended = RolloutSpec { ticket: "CHG-44".into(), ..spec(1) };
     let audit = entry("rollout.amend", "rollout");

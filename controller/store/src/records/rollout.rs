@@ -1,5 +1,7 @@
 //! Releases, rollouts, and what is wanted of hosts.
 
+use std::time::Duration;
+
 use flota_model::rollout::{PlanId, RolloutApproval, RolloutIntent, RolloutPlan, RolloutSpec};
 use flota_model::update::Generation;
 use flota_model::{Digest, RolloutId, Timestamp};
@@ -71,6 +73,9 @@ pub struct RolloutDocuments {
     /// The last.
     pub last_sequence: u64,
 }
+
+/// An approval that is given again after this is a new one: it counts from then on.
+pub const RENEWED_AFTER: Duration = Duration::from_hours(24);
 
 /// Whether an approval was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -34,6 +34,9 @@ pub struct Wishes {
     /// The rollout that takes the place of this one; it is what an abort was for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub superseded_by: Option<RolloutId>,
+    /// The rollout that takes this one back by itself; it is what an abort was for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken_back_by: Option<RolloutId>,
 }
 
 /// What operators want of one host of a rollout.
@@ -65,7 +68,13 @@ pub enum IntentVerb {
 impl RolloutIntent {
     /// This, and nothing accepted.
     pub const fn new(verb: IntentVerb) -> Self {
-        let wishes = Wishes { accepted_unknown: 0, released_waves: 0, hosts: BTreeMap::new(), superseded_by: None };
+        let wishes = Wishes {
+            accepted_unknown: 0,
+            released_waves: 0,
+            hosts: BTreeMap::new(),
+            superseded_by: None,
+            taken_back_by: None,
+        };
         Self { verb, accepted_failures: 0, wishes }
     }
 

@@ -123,6 +123,9 @@ pub struct RolloutPlan {
     pub wave: usize,
     /// When the wave before that one had passed; its bake time counts from here.
     pub wave_passed_at: Option<Timestamp>,
+    /// The wave at whose end it stands by itself: its gates failed, or it was to pause there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_after: Option<usize>,
     /// Every target.
     pub targets: BTreeMap<HostId, TargetPlan>,
 }

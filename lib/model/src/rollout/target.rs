@@ -96,6 +96,8 @@ pub enum TargetState {
         /// The generation it was started with.
         generation: Generation,
     },
+    /// Terminal: it had failed, and something newer was asked of it since. That makes the failure no success.
+    Overtaken,
     /// Terminal: the rollout ended without it, or a person left it out.
     Skipped,
 }
@@ -119,6 +121,7 @@ impl TargetState {
             Self::SafeHold => "safe_hold",
             Self::Lost { .. } => "lost",
             Self::Unconfirmed { .. } => "unconfirmed",
+            Self::Overtaken => "overtaken",
             Self::Skipped => "skipped",
         }
     }
@@ -130,6 +133,7 @@ impl TargetState {
             Self::Refused
                 | Self::RolledBack
                 | Self::SafeHold
+                | Self::Overtaken
                 | Self::Lost { .. }
                 | Self::Unconfirmed { .. }
                 | Self::Unhealthy { .. }

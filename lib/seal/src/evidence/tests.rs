@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -61,7 +61,8 @@ fn made() -> Made {
         rollback_of: None,
         created_by: "operator/anna".into(),
         created_at: Timestamp::from_micros(0),
-        amended_by: None,
+        reason: String::new(),
+        amended_by: BTreeSet::new(),
     };
     let reason = Reason { text: "confirmed by a quote".into(), owner: Owner::Nobody };
     let target = TargetPlan { state: TargetState::Committed, since: Timestamp::from_micros(9), reason, retried: 0 };
@@ -74,6 +75,7 @@ fn made() -> Made {
         cause: "all 1 hosts run it, confirmed by quotes".into(),
         wave: 0,
         wave_passed_at: None,
+        stands_after: None,
         targets: BTreeMap::from([(host(), target)]),
     };
     let digest = Digest::of(&serde_json::to_vec(&spec).unwrap());

@@ -1,6 +1,6 @@
 //! The planner over ten thousand hosts with budgets, in the middle of a wave: what every report and every second costs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
@@ -90,7 +90,8 @@ fn fleet() -> (RolloutSpec, Vec<HostFacts>) {
         rollback_of: None,
         created_by: "bench".into(),
         created_at: Timestamp::from_micros(0),
-        amended_by: None,
+        reason: String::new(),
+        amended_by: BTreeSet::new(),
     };
     (spec, hosts)
 }
