@@ -4,6 +4,7 @@
 //! crates, an SQL statement. Start at `run`, then `grpc::access` (who may do what), `rollouts` (how plans are carried
 //! out), `enrolment` and `attestation` (what a host must prove).
 
+pub mod archive;
 pub mod attestation;
 pub mod backup;
 pub mod blobs;

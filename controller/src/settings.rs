@@ -1,5 +1,7 @@
 //! `controller.toml`: read once, before anything is bound. Every problem is reported with file and key, never a value.
 
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,10 +9,10 @@ use std::time::Duration;
 
 use flota_attest::ek_policy::EkPolicy;
 use flota_model::Digest;
-use flota_model::market::{Market, MarketWish};
-use flota_model::window::{MAX_WINDOWS, Window};
-use flota_planner::is_zone;
+use flota_model::market::Market;
 use serde::Deserialize;
+
+pub use rules::{ExportRules, MAX_APPROVALS, RolloutRules, Ticket};
 
 /// Name of the settings file in the data folder.
 pub const FILE_NAME: &str = "controller.toml";
@@ -28,8 +30,6 @@ const MIN_LEASE: Duration = Duration::from_secs(10);
 const DEFAULT_UPLOAD_MIB: u64 = 4096;
 /// Most that the settings may say, in MiB: a tebibyte.
 const MAX_UPLOAD_MIB: u64 = 1 << 20;
-/// Most approvals that can be asked for: more persons than have the role would stop every rollout.
-pub const MAX_APPROVALS: u32 = 8;
 /// Longest interval between attestations, in seconds: a host's lease ends after three missed ones.
 const MAX_INTERVAL_SECONDS: u64 = 24 * 60 * 60;
 
@@ -64,29 +64,12 @@ pub struct Settings {
     pub webhook: Option<Webhook>,
     /// What every rollout must have.
     pub rollouts: RolloutRules,
+    /// When hosts export, and how long that is kept.
+    pub exports: ExportRules,
     /// When markets trade, by name.
     pub markets: BTreeMap<String, Market>,
     /// Where the bound addresses are written, for scripts that let the system choose ports.
     pub addresses_file: PathBuf,
-}
-
-/// What every rollout but a way back must have.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct RolloutRules {
-    /// Persons beside its author who approve it.
-    pub approvals: u32,
-    /// Whether it names a change ticket.
-    pub ticket: Ticket,
-}
-
-/// Whether a rollout names a change ticket.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Ticket {
-    /// If its author wants.
-    #[default]
-    Optional,
-    /// Always.
-    Required,
 }
 
 /// Where escalations are sent.
@@ -123,16 +106,11 @@ struct Fragment {
     upload_mib_per_host_and_day: Option<u64>,
     webhook_url: Option<String>,
     webhook_key_file: Option<PathBuf>,
+    export_every_hours: Option<u64>,
+    export_keep_days: Option<u64>,
     rollout_approvals: Option<u32>,
     rollout_ticket_required: Option<bool>,
-    markets: BTreeMap<String, MarketFragment>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct MarketFragment {
-    sessions: Vec<String>,
-    holidays: BTreeSet<String>,
+    markets: BTreeMap<String, rules::MarketFragment>,
 }
 
 /// Settings that cannot be used.
@@ -194,6 +172,8 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         upload_mib_per_host_and_day,
         webhook_url,
         webhook_key_file,
+        export_every_hours,
+        export_keep_days,
         rollout_approvals,
         rollout_ticket_required,
         markets,
@@ -237,18 +217,15 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         problems.push(problem);
         None
     });
-    let approvals = rollout_approvals.unwrap_or(0);
-    if approvals > MAX_APPROVALS {
-        problems.push(format!("`rollout_approvals` must be from 0 to {MAX_APPROVALS}"));
-    }
-    let markets = calendar(markets).unwrap_or_else(|more| {
+    let exports = rules::exports(export_every_hours, export_keep_days, &mut problems);
+    let rollouts = rules::rollouts(rollout_approvals, rollout_ticket_required, &mut problems);
+    let markets = rules::calendar(markets).unwrap_or_else(|more| {
         problems.extend(more);
         BTreeMap::new()
     });
     if !problems.is_empty() {
         return Err(problems);
     }
-    let ticket = if rollout_ticket_required.unwrap_or(false) { Ticket::Required } else { Ticket::Optional };
     Ok(Settings {
         data_dir: data_dir.to_owned(),
         enrollment_listen,
@@ -263,37 +240,11 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         allow_software_keys: allow_software_keys.unwrap_or(false),
         upload_bytes_per_day: upload_mib.saturating_mul(1 << 20),
         webhook,
-        rollouts: RolloutRules { approvals, ticket },
+        exports,
+        rollouts,
         markets,
         addresses_file: data_dir.join("addresses.json"),
     })
-}
-
-/// The markets, or what is wrong with them.
-fn calendar(fragments: BTreeMap<String, MarketFragment>) -> Result<BTreeMap<String, Market>, Vec<String>> {
-    let mut problems = Vec::new();
-    let mut markets = BTreeMap::new();
-    for (name, MarketFragment { sessions, holidays }) in fragments {
-        if format!("{name}=open").parse::<MarketWish>().is_err() {
-            problems.push("`markets`: a name has letters, digits, `.`, `_` and `-`, 32 at most".to_owned());
-            continue;
-        }
-        let parsed: Result<Vec<Window>, _> = sessions.iter().map(|session| session.parse()).collect();
-        let sessions = parsed.ok().filter(|sessions: &Vec<Window>| {
-            (1..=MAX_WINDOWS).contains(&sessions.len()) && sessions.iter().all(|session| is_zone(&session.zone))
-        });
-        let Some(sessions) = sessions else {
-            problems.push(format!(
-                "`markets.{name}.sessions` must list sessions, as in \"Mon-Fri 09:30-16:00 America/New_York\""
-            ));
-            continue;
-        };
-        if !holidays.iter().all(|day| day.len() == 10 && day.parse::<jiff::civil::Date>().is_ok()) {
-            problems.push(format!("`markets.{name}.holidays` must list days, as in \"2026-12-25\""));
-        }
-        markets.insert(name, Market { sessions, holidays });
-    }
-    if problems.is_empty() { Ok(markets) } else { Err(problems) }
 }
 
 fn webhook(data_dir: &Path, url: Option<String>, key_file: Option<PathBuf>) -> Result<Option<Webhook>, String> {
@@ -326,18 +277,6 @@ mod tests {
             parse("fleet_listen = 'secret'\npcrs = [24]\nheartbeat_seconds = 0\nek_revoked = ['secret']").unwrap_err();
         assert_eq!(problems.len(), 5, "{problems:?}");
         assert!(!problems.join(" ").contains("secret"));
-    }
-
-    #[test]
-    fn markets_are_sessions_with_holidays() {
-        let text = "names = ['c']\n[markets.xnys]\nsessions = ['Mon-Fri 09:30-16:00 America/New_York']\n\
-                    holidays = ['2026-12-25']";
-        assert_eq!(parse(text).unwrap().markets["xnys"].sessions.len(), 1);
-        for wrong in ["Mon-Fri 09:30-16:00 Mars/Olympus", "always"] {
-            let problems = parse(&text.replace("Mon-Fri 09:30-16:00 America/New_York", wrong)).unwrap_err();
-            assert!(problems[0].starts_with("`markets.xnys.sessions`") && !problems[0].contains(wrong), "{problems:?}");
-        }
-        assert!(parse(&text.replace("2026-12-25", "Christmas")).is_err());
     }
 
     #[test]

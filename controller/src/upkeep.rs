@@ -11,15 +11,17 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::blobs::SWEEP_AGE;
-use crate::checkpoints;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::settings::MISSED_FOR_STALE;
+use crate::{archive, checkpoints};
 
 /// Liveness is stored in batches this often; a crash loses no more than that much of "last seen".
 const INTERVAL: Duration = Duration::from_secs(2);
 /// Boot logs and blobs that nobody names any more are removed once in so many rounds: hourly.
 const SWEEP_ROUNDS: u32 = 1800;
+/// Hosts are asked for exports that are due once in so many rounds: every minute.
+const EXPORT_ROUNDS: u32 = 30;
 
 /// Keeps things up until told to stop; stores what is left at the end.
 pub async fn keep_up(core: Arc<Core>, stopping: CancellationToken) {
@@ -61,7 +63,11 @@ async fn round(core: &Core, number: u32) -> Result<(), Fault> {
     fade_trust(core, &fleet).await?;
     end_windows(core).await?;
     core.policies.reload(&*core.store).await?;
+    if number % EXPORT_ROUNDS == 1 {
+        archive::keep_schedule(core).await?;
+    }
     if number.is_multiple_of(SWEEP_ROUNDS) {
+        archive::keep_no_longer(core).await?;
         core.store.sweep_boot_logs().await?;
         sweep_blobs(core).await?;
     }

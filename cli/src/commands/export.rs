@@ -1,5 +1,7 @@
 //! `flota export`.
 
+mod archive;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +34,16 @@ pub(crate) enum ExportCommand {
     List(List),
     /// Fetch an export from the archive, and check it against its digest
     Get(Get),
+    /// Look for entries of audit logs and alerts in the archive
+    ///
+    /// All words must be in an entry, whatever their case. Ends with 1 when there is none.
+    Search(archive::Search),
+    /// Keep exports of hosts whatever the retention says
+    Hold(archive::Hold),
+    /// List legal holds
+    Holds(archive::Holds),
+    /// Release a legal hold
+    Release(archive::Release),
 }
 
 /// `flota export run`
@@ -90,6 +102,10 @@ pub(crate) async fn run(invocation: &Invocation, command: ExportCommand) -> Resu
         ExportCommand::Run(args) => start(invocation, args).await,
         ExportCommand::List(args) => list(invocation, args).await,
         ExportCommand::Get(args) => get(invocation, args).await,
+        ExportCommand::Search(args) => archive::search(invocation, args).await,
+        ExportCommand::Hold(args) => archive::hold(invocation, args).await,
+        ExportCommand::Holds(args) => archive::holds(invocation, &args).await,
+        ExportCommand::Release(args) => archive::release(invocation, args).await,
     }
 }
 

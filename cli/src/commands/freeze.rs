@@ -98,8 +98,11 @@ async fn list(invocation: &Invocation, args: &List) -> Result<Exit, Failure> {
     if freezes.is_empty() {
         invocation.out.talk("nothing is frozen.");
     }
-    let names: Vec<String> = freezes.iter().map(|freeze| freeze.id.to_string()).collect();
-    let named: Vec<(Freeze, String)> = freezes.into_iter().zip(names).collect();
+    let with_id = |freeze: Freeze| {
+        let id = freeze.id.to_string();
+        (freeze, id)
+    };
+    let named: Vec<(Freeze, String)> = freezes.into_iter().map(with_id).collect();
     let listing =
         Listing { kind: "Freeze", items: &named, columns: &freeze::COLUMNS, row: freeze::row, name: freeze::name };
     let now = invocation.now();

@@ -81,7 +81,7 @@ mod tests {
             state: state.into(),
         };
         let freezes = [freeze(1, "venue=binance", "over"), freeze(2, "", "holds"), freeze(3, "env=prod", "ahead")];
-        let named: Vec<_> = freezes.iter().cloned().map(|one| (one.clone(), one.id.to_string())).collect();
+        let named: Vec<_> = freezes.iter().map(|one| (one.clone(), one.id.to_string())).collect();
         let lines: Vec<String> = freezes.iter().map(|one| line(one, PLAIN)).collect();
         golden("freeze-list.txt", &format!("{}\n{}\n", table(&named, now(), PLAIN), lines.join("\n")));
         assert_eq!(row(&named[0]).len(), COLUMNS.len());

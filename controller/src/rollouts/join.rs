@@ -17,7 +17,7 @@ use crate::fault::Fault;
 use crate::releases::check_signed;
 
 /// Between two tries for hosts that could not be added: their release may be signed again, or its waves widened.
-const AGAIN: Duration = Duration::from_secs(60);
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// When hosts could last not be added to a rollout. A restart forgets it.
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ async fn try_join(core: &Core, record: &RolloutRecord, fleet: &[Host]) -> Result
             Ok(target) => joiners.push((host.id.clone(), target.clone(), audit(core, record, host, &target))),
             // The release's own waves never reach it; it would refuse for ever.
             Err(fault) => {
-                tracing::debug!(host.id = %host.id, rollout = %record.spec.id, %fault, "a late host is left out")
+                tracing::debug!(host.id = %host.id, rollout = %record.spec.id, %fault, "a late host is left out");
             }
         }
     }

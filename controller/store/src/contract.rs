@@ -138,6 +138,7 @@ macro_rules! contract_suite {
                 tasks_are_read_in_the_order_asked_for,
                 a_task_expires_at_its_deadline,
                 the_newest_health_report_of_a_host_is_kept,
+                a_health_check_that_failed_is_known_until_another_ends,
             ];
             exports: [
                 a_task_brings_its_export,
@@ -145,6 +146,9 @@ macro_rules! contract_suite {
                 an_export_is_stored_once_for_each_host,
                 exports_are_listed_newest_first,
                 a_blob_is_known_by_the_hosts_that_exported_it,
+                old_exports_are_removed_and_held_ones_are_not,
+                an_export_of_a_task_can_be_removed,
+                a_hold_is_released_once,
             ];
             releases: [
                 a_release_is_published_once,

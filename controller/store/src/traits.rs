@@ -14,9 +14,9 @@ use flota_model::{Digest, HostId, RolloutId, TaskId, Timestamp, TokenId};
 
 use crate::{
     AddPolicy, ApprovePolicy, ApproveRollout, AttestationRecord, BootLog, Delivery, EnrolOutcome, Enrolment,
-    EscalationRecord, FinishedTask, HostKeys, HostMeasurements, NewEscalation, NewPolicy, NewToken, OperatorRecord,
-    PolicyRecord, PolicyRequest, PolicyState, Previous, Publish, Resolution, RolloutDocuments, RolloutRecord,
-    SetDesired, SetPlan, StoreError, TaskResultOutcome, TokenKey, TokenRecord, VerdictRecord,
+    EscalationRecord, ExportHold, FinishedTask, Holds, HostKeys, HostMeasurements, NewEscalation, NewPolicy, NewToken,
+    OperatorRecord, PolicyRecord, PolicyRequest, PolicyState, Previous, Publish, Resolution, RolloutDocuments,
+    RolloutRecord, SetDesired, SetPlan, StoreError, TaskResultOutcome, TokenKey, TokenRecord, VerdictRecord,
 };
 
 /// Everything.
@@ -28,6 +28,7 @@ pub trait Store:
     + PolicyStore
     + EscalationStore
     + TaskStore
+    + ArchiveStore
     + ReleaseStore
     + RolloutStore
     + FreezeStore
@@ -43,6 +44,8 @@ impl<T> Store for T where
         + PolicyStore
         + EscalationStore
         + TaskStore
+        + ArchiveStore
+        + ArchiveStore
         + ReleaseStore
         + RolloutStore
         + FreezeStore
@@ -300,6 +303,32 @@ pub trait TaskStore: Send + Sync {
 
     /// Newest health report of each host that has one.
     async fn health(&self) -> Result<Vec<HostHealth>, StoreError>;
+}
+
+/// How long exports are kept.
+#[async_trait]
+pub trait ArchiveStore: Send + Sync {
+    /// When the newest export of each host that has one was made.
+    async fn newest_exports(&self) -> Result<Vec<(HostId, Timestamp)>, StoreError>;
+
+    /// Removes exports that were made before that, the oldest first, `limit` at most: none of these hosts, and never the
+    /// newest of a host. Returns how many; audited when there were any.
+    async fn remove_exports(
+        &self,
+        before: Timestamp,
+        held: &[HostId],
+        limit: u32,
+        audit: &AuditEntry,
+    ) -> Result<u64, StoreError>;
+
+    /// Enters a legal hold, and gives it the next number; that of `hold` is not looked at.
+    async fn add_export_hold(&self, hold: &ExportHold, audit: &AuditEntry) -> Result<u32, StoreError>;
+
+    /// Legal holds, by number.
+    async fn export_holds(&self, which: Holds) -> Result<Vec<ExportHold>, StoreError>;
+
+    /// Releases one. False: it is released already, or there is none of that number.
+    async fn release_export_hold(&self, id: u32, by: &str, audit: &AuditEntry) -> Result<bool, StoreError>;
 }
 
 /// Files of signed metadata by name.

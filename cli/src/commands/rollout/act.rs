@@ -214,8 +214,11 @@ pub(crate) async fn abort(invocation: &Invocation, args: Abort) -> Result<Exit, 
 /// Takes its hosts back, after the number of them was typed.
 pub(crate) async fn rollback(invocation: &Invocation, args: Rollback) -> Result<Exit, Failure> {
     let Which { id, reason } = args.which;
-    let part: String = args.hosts.iter().map(|host| format!(" --host {}", clean(host))).collect();
-    let part = if args.wave.is_empty() { part } else { format!("{part} --wave \"{}\"", clean(&args.wave)) };
+    let mut part: Vec<String> = args.hosts.iter().map(|host| format!(" --host {}", clean(host))).collect();
+    if !args.wave.is_empty() {
+        part.push(format!(" --wave \"{}\"", clean(&args.wave)));
+    }
+    let part = part.concat();
     let repeat = format!("flota rollout rollback {id}{part} --confirm {id}");
     confirm::require_answerable(invocation, Assent::of_flag(args.confirm.is_some()), &repeat)?;
     let session = invocation.session().await?;

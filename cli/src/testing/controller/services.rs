@@ -192,6 +192,37 @@ impl v1::freezes_server::Freezes for Service {
 
 #[tonic::async_trait]
 impl v1::exports_server::Exports for Service {
+    type SearchStream = Messages<v1::SearchHit>;
+
+    async fn search(&self, request: Request<v1::SearchExportsRequest>) -> Answer<Self::SearchStream> {
+        self.decide("Exports.Search", &request)?;
+        let hit = v1::SearchHit {
+            host_name: "fra-bot-01".into(),
+            source: "audit".into(),
+            entry_json: r#"{"actor":"ops-2","event":"profile.update"}"#.into(),
+            ..v1::SearchHit::default()
+        };
+        let sum = v1::SearchHit { exports: 2, hits: 1, cut: true, ..v1::SearchHit::default() };
+        Ok(Response::new(Box::pin(futures_util::stream::iter([Ok(hit), Ok(sum)]))))
+    }
+
+    async fn hold(&self, request: Request<v1::HoldExportsRequest>) -> Answer<v1::ExportHold> {
+        self.decide("Exports.Hold", &request)?;
+        let v1::HoldExportsRequest { selector, reason, .. } = request.into_inner();
+        Ok(Response::new(v1::ExportHold { id: 3, selector, reason, hosts: 2, ..v1::ExportHold::default() }))
+    }
+
+    async fn holds(&self, _: Request<v1::ListHoldsRequest>) -> Answer<v1::ListHoldsResponse> {
+        let hold = v1::ExportHold { id: 3, reason: "case 7".into(), ..v1::ExportHold::default() };
+        Ok(Response::new(v1::ListHoldsResponse { holds: vec![hold] }))
+    }
+
+    async fn release(&self, request: Request<v1::ReleaseHoldRequest>) -> Answer<v1::ExportHold> {
+        self.decide("Exports.Release", &request)?;
+        let (id, released_by) = (request.into_inner().id, "ola".into());
+        Ok(Response::new(v1::ExportHold { id, released_by, ..v1::ExportHold::default() }))
+    }
+
     async fn run(&self, _: Request<v1::RunTaskRequest>) -> Answer<v1::TasksResponse> {
         let tasks = self.0.lock().unwrap().tasks.front().cloned().unwrap_or_default();
         Ok(Response::new(v1::TasksResponse { tasks }))

@@ -7,6 +7,7 @@
 //! Start with [`SqliteStore::open`], then `transaction.rs` for how everything is read and written. Each other file is
 //! one trait of `flota_store`. The schema is in `migrations/sqlite`; `flota_store::contract` says what must hold.
 
+mod archive;
 mod attestation;
 mod audit;
 mod enrolment;

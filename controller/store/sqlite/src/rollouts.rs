@@ -88,7 +88,7 @@ impl RolloutStore for SqliteStore {
         let mut writing = self.write("changing what is wanted of a rollout").await?;
         let update = "update rollouts set verb = $4, accepted_failures = $5, started_at = coalesce(started_at, $6), \
                       wishes = $8 where id = $1 and verb = $2 and accepted_failures = $3 and wishes = $7";
-        let (wished, wishes) = (writing.json(&from.wishes)?, writing.json(&to.wishes)?);
+        let (wished_before, wishes) = (writing.json(&from.wishes)?, writing.json(&to.wishes)?);
         let started_at = (to.verb == IntentVerb::Run).then_some(audit.at.as_micros());
         let query = sqlx::query(update)
             .bind(id.number())
@@ -97,7 +97,7 @@ impl RolloutStore for SqliteStore {
             .bind(verb_word(to.verb))
             .bind(to.accepted_failures)
             .bind(started_at)
-            .bind(wished)
+            .bind(wished_before)
             .bind(wishes);
         let changed = writing.run(query).await?;
         writing.commit_if(changed > 0, audit).await

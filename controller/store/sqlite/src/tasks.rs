@@ -142,10 +142,10 @@ impl TaskStore for SqliteStore {
     }
 
     async fn failed_checks(&self) -> Result<Vec<(HostId, String, Timestamp)>, StoreError> {
-        let select = "select host, detail, finished_at from tasks t where state in ('failed', 'expired') \
-                      and json_extract(kind, '$.kind') = 'health' and finished_at = \
-                      (select max(finished_at) from tasks o where o.host = t.host \
-                       and json_extract(o.kind, '$.kind') = 'health') order by host";
+        let select = "select h.id, t.detail, t.finished_at from hosts h join tasks t on t.id = \
+                      (select o.id from tasks o where o.host = h.id and json_extract(o.kind, '$.kind') = 'health' \
+                       and o.finished_at is not null order by o.finished_at desc limit 1) \
+                      where t.state in ('failed', 'expired') order by h.id";
         let query = sqlx::query_as::<_, (String, String, i64)>(select);
         let rows = self.read("reading which health checks failed").all(query).await?.into_iter();
         rows.map(|(host, detail, at)| {

@@ -1,9 +1,10 @@
 //! The archive of exports.
 
+use flota_model::HostId;
 use flota_model::task::{Export, TaskState};
 
 use super::fixtures::{enrolled, entry, export, export_id, logged, second, task, task_id};
-use crate::{FinishedTask, Store, TaskResultOutcome};
+use crate::{ExportHold, FinishedTask, Holds, Store, TaskResultOutcome};
 
 fn finished(export: Export) -> FinishedTask {
     FinishedTask { state: TaskState::Done, detail: String::new(), export: Some(export), health: None, at: second(30) }
@@ -82,4 +83,64 @@ pub async fn a_blob_is_known_by_the_hosts_that_exported_it(store: &dyn Store) {
     let mut expected = [bundle.blob, other.blob];
     expected.sort_by_key(ToString::to_string);
     assert_eq!(blobs, expected);
+}
+
+/// The oldest first; what is held and what is newest of a host stays.
+pub async fn old_exports_are_removed_and_held_ones_are_not(store: &dyn Store) {
+    let (one, two) = (enrolled(store, 1).await, enrolled(store, 2).await);
+    for (number, host, at) in [(5, 1, 10), (6, 1, 20), (7, 1, 30), (8, 2, 10), (9, 2, 40)] {
+        let export = Export { at: second(at), ..export(number, host, &format!("bundle {number}")) };
+        assert!(store.add_export(&export, &entry("export.store", "export")).await.unwrap());
+    }
+    let newest = store.newest_exports().await.unwrap();
+    let mut expected = vec![(one.clone(), second(30)), (two.clone(), second(40))];
+    expected.sort();
+    assert_eq!(newest, expected);
+    let (before, audit) = (logged(store).await, entry("export.expire", "exports"));
+    let remove = async |at: i64, held: &[HostId]| store.remove_exports(second(at), held, 10, &audit).await.unwrap();
+    assert_eq!(remove(10, &[]).await, 0);
+    assert_eq!(logged(store).await, before);
+    assert_eq!(remove(99, std::slice::from_ref(&two)).await, 2);
+    assert_eq!(store.exports(Some(&one), 10).await.unwrap().len(), 1, "its newest stays");
+    assert_eq!(store.exports(Some(&two), 10).await.unwrap().len(), 2);
+    assert_eq!(remove(99, &[]).await, 1);
+    assert_eq!(logged(store).await, before + 2);
+}
+
+/// A task that brought an export does not keep it.
+pub async fn an_export_of_a_task_can_be_removed(store: &dyn Store) {
+    let host = enrolled(store, 1).await;
+    store.add_tasks(&[task(1, 1)], &[]).await.unwrap();
+    let old = Export { at: second(10), ..export(5, 1, "old") };
+    store.finish_task(&host, &task_id(1), &finished(old), &entry("task.finish", "task")).await.unwrap();
+    let new = Export { at: second(20), ..export(6, 1, "new") };
+    store.add_export(&new, &entry("export.store", "export")).await.unwrap();
+    let audit = entry("export.expire", "exports");
+    assert_eq!(store.remove_exports(second(15), &[], 10, &audit).await.unwrap(), 1);
+    assert_eq!(store.tasks(&[task_id(1)]).await.unwrap()[0].export, None);
+}
+
+/// By number; who released it is remembered.
+pub async fn a_hold_is_released_once(store: &dyn Store) {
+    let hold = ExportHold {
+        id: 0,
+        selector: "venue=binance".parse().unwrap(),
+        reason: "case 7".into(),
+        created_by: "ola".into(),
+        created_at: second(10),
+        released: None,
+    };
+    let before = logged(store).await;
+    assert_eq!(store.add_export_hold(&hold, &entry("export.hold", "exports")).await.unwrap(), 1);
+    assert_eq!(store.add_export_hold(&hold, &entry("export.hold", "exports")).await.unwrap(), 2);
+    let mut audit = entry("export.release", "exports");
+    audit.at = second(20);
+    for (id, released) in [(1, true), (1, false), (9, false)] {
+        assert_eq!(store.release_export_hold(id, "anna", &audit).await.unwrap(), released);
+    }
+    assert_eq!(logged(store).await, before + 3);
+    let released = ExportHold { id: 1, released: Some(("anna".into(), second(20))), ..hold.clone() };
+    let open = ExportHold { id: 2, ..hold };
+    assert_eq!(store.export_holds(Holds::Open).await.unwrap(), std::slice::from_ref(&open));
+    assert_eq!(store.export_holds(Holds::All).await.unwrap(), [released, open]);
 }

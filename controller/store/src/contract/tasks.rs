@@ -147,3 +147,20 @@ pub async fn the_newest_health_report_of_a_host_is_kept(store: &dyn Store) {
     assert_eq!(store.health().await.unwrap(), [report("degraded", 40)]);
     assert_eq!(one(store, 2).await.health.as_deref(), Some("healthy"));
 }
+
+/// What the newest check came to counts, not what one before it did.
+pub async fn a_health_check_that_failed_is_known_until_another_ends(store: &dyn Store) {
+    let host = enrolled(store, 1).await;
+    let check = |number| Task { kind: TaskKind::Health { checks: Vec::new() }, ..task(number, 1) };
+    added(store, &[check(1), check(2), task(3, 1)]).await;
+    assert_eq!(store.failed_checks().await.unwrap(), []);
+    let end = async |number: u64, state, at, detail: &str| {
+        let result = FinishedTask { at: second(at), ..finished(state, detail) };
+        store.finish_task(&host, &task_id(number), &result, &entry("task.finish", "task")).await.unwrap();
+    };
+    end(1, TaskState::Failed, 31, "no exchange is set up").await;
+    end(3, TaskState::Failed, 33, "no space for an export").await;
+    assert_eq!(store.failed_checks().await.unwrap(), [(host.clone(), "no exchange is set up".into(), second(31))]);
+    end(2, TaskState::Done, 34, "").await;
+    assert_eq!(store.failed_checks().await.unwrap(), []);
+}

@@ -1,7 +1,7 @@
 //! What comes of tasks.
 
-use flota_model::Timestamp;
 use flota_model::task::{Export, HostHealth, Task, TaskState};
+use flota_model::{Selector, Timestamp};
 
 /// A task's result.
 pub struct FinishedTask {
@@ -26,4 +26,30 @@ pub enum TaskResultOutcome {
     AlreadyFinished(Box<Task>),
     /// The host has no such task.
     NoSuchTask,
+}
+
+/// A legal hold: exports of hosts that it selects are kept whatever the retention says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExportHold {
+    /// Its number, counted from one.
+    pub id: u32,
+    /// Which hosts; empty: all.
+    pub selector: Selector,
+    /// Why: the case, the request.
+    pub reason: String,
+    /// By which operator.
+    pub created_by: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// By whom and when it was released; none: it holds.
+    pub released: Option<(String, Timestamp)>,
+}
+
+/// Which holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Holds {
+    /// Those that hold.
+    Open,
+    /// Also those that are released.
+    All,
 }
