@@ -51,9 +51,10 @@ fn hosts_export_by_schedule_and_entries_are_found_held_and_missed() {
     clock.set_ahead(Duration::from_hours(31)).unwrap();
     let missing = wait::until("somebody to be told", BOUND, || {
         let open = fleet.admin.items(&["escalation", "list"])?;
-        Ok(open.into_iter().find(|one| one["escalation_kind"] == "export_missing"))
+        Ok(open.into_iter().find(|one| one["kind"] == "export_missing"))
     });
-    let missing = missing.unwrap();
+    let log = || std::fs::read_to_string(fleet.controller.dir().join("controller.log")).unwrap_or_default();
+    let missing = missing.unwrap_or_else(|error| panic!("{error}: {}", log()));
     let summary = missing["summary"].as_str().unwrap();
     assert!(summary.starts_with(&format!("{host} has made no security export for 3")), "{summary}");
     assert_eq!(fleet.admin.items(&["export", "list"]).unwrap().len(), 2);
