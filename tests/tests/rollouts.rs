@@ -291,7 +291,7 @@ async fn a_third_party_checks_the_evidence_of_a_rollout_with_a_file_and_a_key() 
     fleet.controller.stop().unwrap();
     let checked = fleet.admin.run(&["audit", "verify", file, "--key", key]).unwrap();
     assert!(
-        checked.stdout.contains("1 approvals were needed beside operator/admin: given by piotr"),
+        checked.stdout.contains("1 approval was needed beside operator/admin: given by piotr"),
         "{}",
         checked.stdout
     );

@@ -118,7 +118,7 @@ mod tests {
     fn it_says_who_when_and_how_far() {
         golden("rollout-forecast.txt", &render(&forecast(), PLAIN));
         let mut stuck = forecast();
-        (stuck.ends, stuck.stands_still) = (String::new(), "every wave has passed; 1 stragglers wait".into());
+        (stuck.ends, stuck.stands_still) = (String::new(), "every wave has passed; 1 straggler waits".into());
         stuck.left_out.push(flota_proto::v1::LeftOut {
             host_name: "waw-bot-02".into(),
             reason: "silent since 2026-11-23T14:02:00Z".into(),

@@ -221,10 +221,14 @@ fn conclusion(spec: &RolloutSpec, plan: &RolloutPlan, end: &WaveEnd, now: Timest
         (None, _) if moving > 0 => format!("{name}: {moving} in motion"),
         (None, _) if let Hours::Closed { why, .. } = hours(spec, now) => format!("{name}: {why}"),
         (None, WaveEnd::NotYet(why)) if !why.is_empty() => format!("{name}: {why}"),
-        (None, WaveEnd::Passed) => format!("every wave has passed; {waiting} stragglers wait"),
+        (None, WaveEnd::Passed) => format!("every wave has passed; {}", stragglers(waiting)),
         (None, _) => format!("{name}: {waiting} wait"),
     };
     (RolloutState::Running, cause)
+}
+
+fn stragglers(count: usize) -> String {
+    if count == 1 { "1 straggler waits".to_owned() } else { format!("{count} stragglers wait") }
 }
 
 /// Started, and its end is not known.

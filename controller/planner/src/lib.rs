@@ -184,7 +184,8 @@ fn rollout_state(input: &PlanInput<'_>, plan: &RolloutPlan) -> (RolloutState, St
             [] => "none given".to_owned(),
             names => format!("given by {}", names.join(", ")),
         };
-        return (RolloutState::AwaitingApproval, format!("{needed} approvals are needed, {given}"));
+        let needed = if needed == 1 { "1 approval is".to_owned() } else { format!("{needed} approvals are") };
+        return (RolloutState::AwaitingApproval, format!("{needed} needed, {given}"));
     }
     let unknown = gates::unaccepted_unknown(intent, plan);
     match intent.verb {

@@ -15,6 +15,8 @@ use crate::releases::signed;
 
 /// How long a host takes when nothing is known: download, export, switch, probation, quote and check.
 const DEFAULT_HOST: Duration = Duration::from_mins(5);
+/// No host is taken for quicker.
+const LEAST_HOST: Duration = Duration::from_secs(1);
 /// Rollouts that are looked at for how long hosts took, the newest.
 const LOOKED_AT: usize = 5;
 /// Longest time that may be assumed.
@@ -81,7 +83,7 @@ async fn measured(core: &Core) -> Result<(Duration, String), Fault> {
     }
     took.sort_unstable();
     Ok(match took.get(took.len() / 2) {
-        Some(median) => (*median, format!("median of the canaries of {}", from.join(", "))),
+        Some(median) => ((*median).max(LEAST_HOST), format!("median of the canaries of {}", from.join(", "))),
         None => (DEFAULT_HOST, "assumed: no rollout has ended here yet".to_owned()),
     })
 }

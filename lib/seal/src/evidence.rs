@@ -177,7 +177,12 @@ fn approved(log: &Log<'_>, spec: &RolloutSpec, digest: &Digest) -> Check {
     let needed = usize::try_from(spec.approvals).unwrap_or(usize::MAX);
     let names: Vec<&str> = approvers.iter().map(|actor| actor.trim_start_matches("operator/")).collect();
     let names = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
-    let sentence = format!("{needed} approvals were needed beside {}: given by {names}", spec.created_by);
+    let author = &spec.created_by;
+    let sentence = match needed {
+        0 => format!("no approval was needed beside {author}: given by {names}"),
+        1 => format!("1 approval was needed beside {author}: given by {names}"),
+        _ => format!("{needed} approvals were needed beside {author}: given by {names}"),
+    };
     Check { holds: approvers.len() >= needed, sentence }
 }
 

@@ -58,7 +58,7 @@ fn it_says_who_is_left_out_and_why_it_stands_still() {
     assert_eq!(told.waves[0].begins, Some(minute(120)));
     assert_eq!(told.left_out.len(), 1);
     assert!(told.left_out[0].0 == *fleet.id(2) && told.left_out[0].1.contains("silent since"), "{:?}", told.left_out);
-    assert_eq!((told.ends, told.stands_still.as_str()), (None, "every wave has passed; 1 stragglers wait"));
+    assert_eq!((told.ends, told.stands_still.as_str()), (None, "every wave has passed; 1 straggler waits"));
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn stragglers_do_not_hold_a_wave_up_once_enough_of_it_have_ended() {
     assert_eq!(fleet.started(), [5], "without the one that is away");
     fleet.succeed(5);
     fleet.plan();
-    assert_eq!((fleet.state(), fleet.cause()), (RolloutState::Running, "every wave has passed; 1 stragglers wait"));
+    assert_eq!((fleet.state(), fleet.cause()), (RolloutState::Running, "every wave has passed; 1 straggler waits"));
     fleet.return_of(4);
     fleet.plan();
     assert_eq!(fleet.started(), [4]);
