@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use flota_model::Selector;
 
 use crate::commands::{
-    attest, audit, context, enrolment, escalation, export, freeze, health, help, host, man, package, policy, receipt,
-    release, rollout, token,
+    attest, audit, checklist, context, enrolment, escalation, export, freeze, health, help, host, man, package, policy,
+    receipt, release, rollout, token,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -122,6 +122,9 @@ pub(crate) enum Command {
     /// Bringing a release to hosts, wave by wave
     #[command(subcommand)]
     Rollout(rollout::RolloutCommand),
+    /// The operator's checklist of hosts and rollouts (manual section 7)
+    #[command(subcommand)]
+    Checklist(checklist::ChecklistCommand),
     /// Times in which no rollout changes hosts
     #[command(subcommand)]
     Freeze(freeze::FreezeCommand),

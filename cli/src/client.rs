@@ -122,6 +122,10 @@ impl Session {
         escalations, escalations_client, EscalationsClient
     );
     client!(
+        /// Checklists.
+        checklists, checklists_client, ChecklistsClient
+    );
+    client!(
         /// Times in which nothing is changed.
         freezes, freezes_client, FreezesClient
     );

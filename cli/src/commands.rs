@@ -7,6 +7,7 @@ use crate::invocation::Invocation;
 
 pub(crate) mod attest;
 pub(crate) mod audit;
+pub(crate) mod checklist;
 pub(crate) mod context;
 pub(crate) mod enrolment;
 pub(crate) mod escalation;
@@ -46,6 +47,7 @@ pub(crate) async fn run(invocation: &Invocation, command: Command) -> Result<Exi
         Command::Receipt(command) => receipt::run(invocation, command).await,
         Command::Release(command) => release::run(invocation, command).await,
         Command::Rollout(command) => rollout::run(invocation, command).await,
+        Command::Checklist(command) => checklist::run(invocation, command).await,
         Command::Freeze(command) => freeze::run(invocation, command).await,
         Command::Audit(command) => audit::run(invocation, command).await,
         Command::Context(command) => context::run(invocation, command),

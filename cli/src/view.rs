@@ -2,6 +2,7 @@
 
 pub(crate) mod attest_show;
 pub(crate) mod attest_status;
+pub(crate) mod checklist;
 pub(crate) mod enrolment;
 pub(crate) mod escalation;
 pub(crate) mod freeze;

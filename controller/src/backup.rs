@@ -14,7 +14,7 @@ use flota_model::audit::{AuditEntry, BrokenChain, ChainVerifier};
 use flota_model::evidence::{Checkpoint, SealedCheckpoint};
 use flota_model::rollout::IntentVerb;
 use flota_model::{Clock, Digest, RolloutId, Timestamp};
-use flota_seal::ed25519;
+use flota_seal::evidence::verify_checkpoint;
 use flota_store::{AuditStore as _, RolloutStore as _, StoreError};
 use flota_store_sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
@@ -285,11 +285,7 @@ fn read(folder: &Path) -> Result<Manifest, BackupError> {
 }
 
 fn signed(sealed: &SealedCheckpoint) -> Result<Checkpoint, BackupError> {
-    let SealedCheckpoint { checkpoint, public_key, signature } = sealed;
-    let key = hex::decode(public_key).ok().and_then(|key| <[u8; 32]>::try_from(key).ok());
-    let (Some(key), Ok(signature)) = (key, hex::decode(signature)) else { return Err(BackupError::Head) };
-    ed25519::verify(&key, &SealedCheckpoint::message(checkpoint), &signature).map_err(|_| BackupError::Head)?;
-    serde_json::from_str(checkpoint).map_err(|_| BackupError::Head)
+    verify_checkpoint(sealed, None).map_err(|_| BackupError::Head)
 }
 
 /// The log of a copy, so that the backup itself stays as it is.

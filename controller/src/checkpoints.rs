@@ -1,11 +1,11 @@
 //! Signed heads of the audit log. Whoever keeps one elsewhere sees when what was before it is changed later.
 //!
-//! The key is in the data folder and signs nothing else; its public half is beside it, to be handed to auditors. Once an hour,
+//! The key is in the data folder and signs checklists beside them, and nothing else; its public half is beside it, to be handed to auditors. Once an hour,
 //! and at an orderly end, where there is something new, a checkpoint is put at the end of a file: copy that file off this machine.
 
 use std::path::Path;
 
-use flota_model::evidence::{Checkpoint, SealedCheckpoint};
+use flota_model::evidence::{Checkpoint, SealedChecklist, SealedCheckpoint};
 use flota_release::{KeyError, SigningKey};
 
 use crate::core::Core;
@@ -45,6 +45,12 @@ impl AuditKey {
         let public = hex::encode(key.public_bytes());
         files::replace(&data_dir.join(PUBLIC_FILE), 0o644, format!("{public}\n").as_bytes())?;
         Ok(Self { key, public })
+    }
+
+    /// Signs a checklist.
+    pub fn seal_checklist(&self, checklist: String) -> SealedChecklist {
+        let signature = hex::encode(self.key.sign(&SealedChecklist::message(&checklist)));
+        SealedChecklist { checklist, public_key: self.public.clone(), signature }
     }
 
     /// Signs a checkpoint.

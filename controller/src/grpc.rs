@@ -6,6 +6,7 @@ pub mod access;
 pub mod attestation;
 pub mod audit;
 pub mod blobs;
+pub mod checklists;
 pub mod enrollment;
 pub mod enrolments;
 pub mod escalations;
@@ -54,6 +55,7 @@ pub fn fleet_routes(core: &Arc<Core>) -> Routes {
     .add_service(v1::tasks_server::TasksServer::new(tasks::TasksService(core())))
     .add_service(v1::releases_server::ReleasesServer::new(releases::ReleasesService(core())))
     .add_service(v1::rollouts_server::RolloutsServer::new(rollouts::RolloutsService(core())))
+    .add_service(v1::checklists_server::ChecklistsServer::new(checklists::ChecklistsService(core())))
     .add_service(v1::freezes_server::FreezesServer::new(freezes::FreezesService(core())))
     .add_service(v1::attestation_server::AttestationServer::new(attestation::AttestationService(core())))
     .add_service(v1::enrolments_server::EnrolmentsServer::new(enrolments::EnrolmentsService(core())))

@@ -9,6 +9,7 @@ pub mod attestation;
 pub mod backup;
 pub mod blobs;
 pub mod ca;
+pub mod checklists;
 pub mod checkpoints;
 pub mod core;
 pub mod denied;

@@ -39,6 +39,31 @@ fn hosts_export_by_schedule_and_entries_are_found_held_and_missed() {
     let log = fleet.admin.items(&["audit", "list", "--action", "export.search"]).unwrap();
     assert_eq!(log.len(), 3, "whoever looks is seen");
 
+    // The checklist follows from what is there, and a third party can check it.
+    let shown = fleet.admin.run(&["checklist", "show", &host, "-o", "json"]).unwrap();
+    assert_eq!(shown.code, 1, "no rollout has updated it: {}", shown.stdout);
+    let shown: Value = serde_json::from_str(&shown.stdout).unwrap();
+    let status = |id: &str| {
+        let items = shown["items"][0]["items"].as_array().unwrap();
+        items.iter().find(|item| item["id"] == id).unwrap()["status"].clone()
+    };
+    assert_eq!(
+        (status("security_export"), status("tpm_evidence"), status("ticket")),
+        ("done".into(), "done".into(), "missing".into())
+    );
+    let (file, key) = (dir.path().join("checklist.json"), fleet.controller.dir().join("audit-key.pub"));
+    let (file, key) = (file.to_str().unwrap(), key.to_str().unwrap());
+    fleet.admin.run(&["checklist", "sign", "--all", "--to", file]).unwrap();
+    let checked = fleet.admin.run(&["checklist", "verify", file, "--key", key]).unwrap();
+    assert!(
+        checked.stdout.contains("export archived") && checked.stderr.contains("0 of 1 host has all six items"),
+        "{checked:?}"
+    );
+    let forged = std::fs::read_to_string(file).unwrap().replace("missing", "done");
+    std::fs::write(file, forged).unwrap();
+    let refused = fleet.admin.run(&["checklist", "verify", file, "--key", key]).unwrap();
+    assert!(refused.code == 1 && refused.stderr.contains("it was changed after it was signed"), "{}", refused.stderr);
+
     // A second one, and then days pass: the older one would go, but for the hold.
     fleet.admin.ok(&["export", "run", &host]).unwrap();
     let hold = ["export", "hold", "-l", "venue=binance", "--reason", "case 7"];

@@ -111,7 +111,7 @@ async fn write(
 }
 
 /// Before anything is asked: the answer may be large, and a file is not replaced.
-fn must_be_new(to: &Path) -> Result<(), Failure> {
+pub(crate) fn must_be_new(to: &Path) -> Result<(), Failure> {
     if to.exists() { Err(taken(to).detail("it is there already; a file is not replaced")) } else { Ok(()) }
 }
 
@@ -167,7 +167,7 @@ pub(crate) fn verify_file(invocation: &Invocation, file: &Path, args: &Verify) -
     Ok(exit(&proved))
 }
 
-fn key(text: &str) -> Result<String, Failure> {
+pub(crate) fn key(text: &str) -> Result<String, Failure> {
     let is_key = |text: &str| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_key(text) {
         return Ok(text.to_owned());

@@ -10,6 +10,9 @@ pub const FORMAT: &str = "flota evidence 1";
 /// Says what is signed, so that this signature is good for nothing else that the key signs.
 const CONTEXT: &[u8] = b"flota audit checkpoint 1\0";
 
+/// The same of a checklist.
+const CHECKLIST_CONTEXT: &[u8] = b"flota checklist 1\0";
+
 /// The audit log as it was at one of its entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -38,6 +41,25 @@ impl SealedCheckpoint {
     /// What is signed of a checkpoint with this text.
     pub fn message(checkpoint: &str) -> Vec<u8> {
         [CONTEXT, checkpoint.as_bytes()].concat()
+    }
+}
+
+/// A checklist and the signature of the controller's audit key over it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SealedChecklist {
+    /// The checklist, as the very text that was signed.
+    pub checklist: String,
+    /// Ed25519 public key, 32 bytes, hex.
+    pub public_key: String,
+    /// Ed25519 over [`SealedChecklist::message`] (RFC 8032), hex.
+    pub signature: String,
+}
+
+impl SealedChecklist {
+    /// What is signed of a checklist with this text.
+    pub fn message(checklist: &str) -> Vec<u8> {
+        [CHECKLIST_CONTEXT, checklist.as_bytes()].concat()
     }
 }
 

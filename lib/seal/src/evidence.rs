@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flota_model::audit::{AuditRow, BrokenChain, ChainVerifier};
-use flota_model::evidence::{Checkpoint, Evidence, EvidenceEntry, FORMAT, RolloutEvidence, SealedCheckpoint};
+use flota_model::evidence::{
+    Checkpoint, Evidence, EvidenceEntry, FORMAT, RolloutEvidence, SealedChecklist, SealedCheckpoint,
+};
 use flota_model::rollout::{RAN_ALREADY, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetState};
 use flota_model::update::Direction;
 use flota_model::{Digest, HostId};
@@ -28,8 +30,8 @@ pub enum BadEvidence {
     /// The key is not the one that was given.
     #[error("it is signed by another key: {0}")]
     OtherKey(String),
-    /// The signature is not that of the checkpoint.
-    #[error("the checkpoint's signature does not hold")]
+    /// The signature is not that of what was signed.
+    #[error("its signature does not hold: it was changed after it was signed")]
     Signature,
     /// The chain does not hold.
     #[error("the log was changed: {0}")]
@@ -85,7 +87,7 @@ pub fn verify(evidence: &Evidence, key: Option<&str>) -> Result<Proved, BadEvide
     if format != FORMAT {
         return Err(BadEvidence::Format(format.chars().take(40).collect()));
     }
-    let signed = signed(checkpoint, key)?;
+    let signed = verify_checkpoint(checkpoint, key)?;
     let (first, last) = entries.first().zip(entries.last()).ok_or(BadEvidence::Empty)?;
     let mut verifier = ChainVerifier::following(first.sequence, first.previous);
     for entry in entries {
@@ -99,15 +101,27 @@ pub fn verify(evidence: &Evidence, key: Option<&str>) -> Result<Proved, BadEvide
     Ok(Proved { key, checkpoint: signed, entries: entries.len(), first: first.sequence, checks })
 }
 
-fn signed(sealed: &SealedCheckpoint, key: Option<&str>) -> Result<Checkpoint, BadEvidence> {
+/// A checkpoint whose signature holds; under this key, where one is given.
+pub fn verify_checkpoint(sealed: &SealedCheckpoint, key: Option<&str>) -> Result<Checkpoint, BadEvidence> {
     let SealedCheckpoint { checkpoint, public_key, signature } = sealed;
+    check_signature(public_key, signature, &SealedCheckpoint::message(checkpoint), key)?;
+    serde_json::from_str(checkpoint).map_err(|_| BadEvidence::Unreadable("the checkpoint"))
+}
+
+/// A checklist whose signature holds; under this key, where one is given. Gives the document.
+pub fn verify_checklist(sealed: &SealedChecklist, key: Option<&str>) -> Result<Value, BadEvidence> {
+    let SealedChecklist { checklist, public_key, signature } = sealed;
+    check_signature(public_key, signature, &SealedChecklist::message(checklist), key)?;
+    serde_json::from_str(checklist).map_err(|_| BadEvidence::Unreadable("the checklist"))
+}
+
+fn check_signature(public_key: &str, signature: &str, message: &[u8], key: Option<&str>) -> Result<(), BadEvidence> {
     if key.is_some_and(|key| !key.eq_ignore_ascii_case(public_key)) {
         return Err(BadEvidence::OtherKey(public_key.chars().take(2 * KEY_BYTES).collect()));
     }
     let raw = hex::decode(public_key).ok().and_then(|raw| <[u8; KEY_BYTES]>::try_from(raw).ok());
     let (Some(raw), Ok(signature)) = (raw, hex::decode(signature)) else { return Err(BadEvidence::Signature) };
-    ed25519::verify(&raw, &SealedCheckpoint::message(checkpoint), &signature).map_err(|_| BadEvidence::Signature)?;
-    serde_json::from_str(checkpoint).map_err(|_| BadEvidence::Unreadable("the checkpoint"))
+    ed25519::verify(&raw, message, &signature).map_err(|_| BadEvidence::Signature)
 }
 
 /// The entries of one rollout, read.
