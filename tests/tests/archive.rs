@@ -1,5 +1,4 @@
 //! The archive of security exports: made by schedule, searched, held, and missed.
-#![expect(clippy::unwrap_used, reason = "a test panics")]
 
 use std::time::Duration;
 
@@ -66,8 +65,8 @@ fn hosts_export_by_schedule_and_entries_are_found_held_and_missed() {
 
     // A second one, and then days pass: the older one would go, but for the hold.
     fleet.admin.ok(&["export", "run", &host]).unwrap();
-    let hold = ["export", "hold", "-l", "venue=binance", "--reason", "case 7"];
-    let held = fleet.admin.ok(&hold).unwrap().stdout;
+    let command = ["export", "hold", "-l", "venue=binance", "--reason", "case 7"];
+    let held = fleet.admin.ok(&command).unwrap().stdout;
     assert!(held.contains("hold 1 holds for exports of venue=binance (1 now): case 7"), "{held}");
     fleet.hosts[0].kill_agent().unwrap();
     let clock = ShiftedClock::new(dir.path()).unwrap();

@@ -155,7 +155,7 @@ async fn a_freeze_holds_its_hosts_until_it_is_ended() {
         rollout["targets"].as_array().unwrap().iter().filter(reason).count()
     };
     // Hosts of venue a go first where they are in the canary; those of b wait, and with them the wave.
-    flota_tests::wait::until_async("two hosts to wait for the freeze", Duration::from_secs(60), || {
+    flota_tests::wait::until_async("two hosts to wait for the freeze", Duration::from_mins(1), || {
         let rollout = fleet.rollout(&id)?;
         Ok((waits(&rollout) == 2 || rollout["wave"] == 0 && waits(&rollout) == 1).then_some(()))
     })
@@ -182,7 +182,7 @@ async fn hosts_are_left_out_and_tried_again_by_name() {
     assert!(states(&halted).contains(&"rolled_back") && states(&halted).contains(&"skipped"), "{halted:#}");
     fleet.admin.ok(&["rollout", "retry", &id, "--host", "sim-001", "--yes"]).unwrap();
     // The host never tries that release again: the retry ends where it was, and says why.
-    let refused = flota_tests::wait::until_async("the retry to end", Duration::from_secs(60), || {
+    let refused = flota_tests::wait::until_async("the retry to end", Duration::from_mins(1), || {
         let rollout = fleet.rollout(&id)?;
         Ok(states(&rollout).contains(&"refused").then_some(rollout))
     });
@@ -205,7 +205,7 @@ async fn a_host_that_comes_while_it_runs_is_updated_last() {
     fleet.begin(&id).unwrap();
     fleet.until_state(&id, "paused").await.unwrap();
     fleet.join(vec![host(4, Script::default())], &population.tpms()[3..]).await.unwrap();
-    let joined = flota_tests::wait::until_async("the late host to join", Duration::from_secs(60), || {
+    let joined = flota_tests::wait::until_async("the late host to join", Duration::from_mins(1), || {
         let rollout = fleet.rollout(&id)?;
         Ok((rollout["waves"].as_array().unwrap().len() == 3).then_some(rollout))
     });
@@ -224,7 +224,7 @@ async fn a_rollout_takes_the_place_of_another_and_a_part_goes_back() {
     fleet.publish(&["9.1.0"]).unwrap();
     let old = fleet.create(NEXT, &["--all", "--bake", "1h"]).unwrap();
     fleet.begin(&old).unwrap();
-    flota_tests::wait::until_async("the canary to be done", Duration::from_secs(60), || {
+    flota_tests::wait::until_async("the canary to be done", Duration::from_mins(1), || {
         Ok((fleet.rollout(&old)?["waves"][0]["done"] == 1).then_some(()))
     })
     .await
@@ -257,7 +257,7 @@ async fn after_its_deadline_it_expires_and_what_is_amended_in_time_goes_on() {
 
     let id = fleet.create(NEXT, &["--all", "--bake", "1h"]).unwrap();
     fleet.begin(&id).unwrap();
-    flota_tests::wait::until_async("the bake to begin", Duration::from_secs(60), || {
+    flota_tests::wait::until_async("the bake to begin", Duration::from_mins(1), || {
         Ok(fleet.rollout(&id)?["cause"].as_str().is_some_and(|cause| cause.contains("bakes until")).then_some(()))
     })
     .await

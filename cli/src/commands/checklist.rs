@@ -85,13 +85,12 @@ pub(crate) async fn run(invocation: &Invocation, command: ChecklistCommand) -> R
 }
 
 async fn fetch(invocation: &Invocation, which: Which) -> Result<ChecklistReport, Failure> {
-    let request = match which.rollout {
-        Some(id) => ShowChecklistRequest { rollout: id.to_string(), ..ShowChecklistRequest::default() },
-        None => {
-            let chosen = which.targets.choose("flota checklist show")?;
-            let (selector, all_hosts, hosts) = (chosen.selector, chosen.all, chosen.hosts);
-            ShowChecklistRequest { selector, all_hosts, hosts, rollout: String::new() }
-        }
+    let request = if let Some(id) = which.rollout {
+        ShowChecklistRequest { rollout: id.to_string(), ..ShowChecklistRequest::default() }
+    } else {
+        let chosen = which.targets.choose("flota checklist show")?;
+        let (selector, all_hosts, hosts) = (chosen.selector, chosen.all, chosen.hosts);
+        ShowChecklistRequest { selector, all_hosts, hosts, rollout: String::new() }
     };
     let session = invocation.session().await?;
     let answer = session.checklists().show(session.ask(request)).await;
