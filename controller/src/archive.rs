@@ -2,53 +2,76 @@
 
 pub mod search;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use flota_model::host::Host;
-use flota_model::task::TaskKind;
+use flota_model::task::{Export, TaskKind};
 use flota_model::{HostId, Timestamp};
-use flota_store::{ExportHold, NewEscalation};
+use flota_store::{ExportHold, Holds, NewEscalation, Removed, Which};
 use serde_json::json;
 
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::grpc::tasks;
 
-/// Hosts that are asked for their export in one round: a fleet that is due at once is asked over some minutes.
-const AT_ONCE: usize = 50;
-/// Time that a host has for an export that it was asked for.
+/// Least number of hosts that are asked for their export in one round; more where a large fleet has little time.
+const LEAST_AT_ONCE: usize = 50;
+/// How often the schedule is looked at.
+pub const ROUND: Duration = Duration::from_mins(1);
+/// Time that a host has for an export that it was asked for; one that could not make it is not asked again before that.
 const DEADLINE: Duration = Duration::from_hours(1);
 /// Least time after the interval before a missing export is somebody's business.
 const LEAST_GRACE: Duration = Duration::from_hours(1);
-/// Exports that are removed in one round.
-const REMOVED_AT_ONCE: u32 = 1000;
+/// Exports that are removed together: a writer waits no longer than for these, and their names fit into one entry of the log.
+const REMOVED_AT_ONCE: u32 = 100;
+/// Escalations that may be open: several of each host of the largest fleet.
+const ESCALATIONS: u32 = 100_000;
 /// The kind of escalation.
 const MISSING: &str = "export_missing";
 
-/// Asks hosts whose export is due, and escalates those that have made none for too long.
-pub async fn keep_schedule(core: &Core) -> Result<(), Fault> {
-    let Some(interval) = core.settings.exports.every else { return Ok(()) };
-    let newest: BTreeMap<HostId, Timestamp> = core.store.newest_exports().await?.into_iter().collect();
-    let now = core.now();
-    let age = |host: &Host| now.since(newest.get(&host.id).copied().unwrap_or(host.enrolled_at));
-    let fleet = core.store.hosts().await?;
-    let mut due = Vec::new();
-    for host in fleet.iter().filter(|host| host.trust.admits_connection() && !host.awaits_approval) {
-        let made_none = !newest.contains_key(&host.id);
-        if age(host) >= grace(interval) {
-            miss(core, host, age(host)).await?;
-        }
-        if (made_none || age(host) >= interval) && host.admits_work(now) && due.len() < AT_ONCE {
-            due.push(host.clone());
-        }
-    }
-    ask(core, due).await
+/// Asks for exports that are due. What it remembers a restart may lose.
+#[derive(Debug, Default)]
+pub struct Schedule {
+    asked: BTreeMap<HostId, Timestamp>,
 }
 
-/// An interval and a quarter, and an hour more at least.
-fn grace(interval: Duration) -> Duration {
-    interval.saturating_add((interval / 4).max(LEAST_GRACE))
+impl Schedule {
+    /// Asks hosts whose export is due, and escalates those that have made none for too long.
+    pub async fn keep(&mut self, core: &Core) -> Result<(), Fault> {
+        let Some(interval) = core.settings.exports.every else { return Ok(()) };
+        let newest: BTreeMap<HostId, Timestamp> = core.store.newest_exports().await?.into_iter().collect();
+        let now = core.now();
+        let age = |host: &Host| now.since(newest.get(&host.id).copied().unwrap_or(host.enrolled_at));
+        let mut fleet = core.store.hosts().await?;
+        fleet.retain(|host| host.trust.admits_connection() && !host.awaits_approval);
+        // Whoever was not asked for long enough is not late: after an outage, or when the schedule is new.
+        if now.since(core.listening_since) >= slack(interval).saturating_add(DEADLINE) {
+            let late = interval.saturating_add(slack(interval));
+            miss(core, fleet.iter().filter(|host| age(host) >= late).map(|host| (host, age(host)))).await?;
+        }
+        self.asked.retain(|_, at| now.since(*at) < DEADLINE);
+        let at_once = at_once(fleet.len(), interval);
+        let due = |host: &Host| !newest.contains_key(&host.id) || age(host) >= interval;
+        fleet.retain(|host| {
+            let can = host.admits_work(now) && core.sessions.is_connected(&host.id);
+            can && due(host) && !self.asked.contains_key(&host.id)
+        });
+        fleet.sort_by_key(|host| newest.get(&host.id).copied());
+        fleet.truncate(at_once);
+        self.asked.extend(fleet.iter().map(|host| (host.id.clone(), now)));
+        ask(core, fleet).await
+    }
+}
+
+/// A quarter of the interval, and an hour at least: the whole fleet is asked in that time.
+fn slack(interval: Duration) -> Duration {
+    (interval / 4).max(LEAST_GRACE)
+}
+
+fn at_once(hosts: usize, interval: Duration) -> usize {
+    let rounds = slack(interval).as_secs() / ROUND.as_secs();
+    hosts.div_ceil(usize::try_from(rounds).unwrap_or(usize::MAX).max(1)).max(LEAST_AT_ONCE)
 }
 
 async fn ask(core: &Core, due: Vec<Host>) -> Result<(), Fault> {
@@ -67,14 +90,18 @@ async fn ask(core: &Core, due: Vec<Host>) -> Result<(), Fault> {
     tasks::give(core, "controller", hosts, &kind, deadline).await.map(drop)
 }
 
-async fn miss(core: &Core, host: &Host, age: Duration) -> Result<(), Fault> {
-    let hours = age.as_secs() / 3600;
-    let summary = format!("{} has made no security export for {hours} hours", host.name);
-    let new = NewEscalation { kind: MISSING.to_owned(), summary };
-    let details = json!({ "kind": MISSING, "hours": hours });
-    let audit = core.audit("escalation.open", format!("host/{}", host.id), "ok", &details);
-    // False: somebody has been told already.
-    let _new = core.store.escalate(&host.id, &new, &audit).await?;
+async fn miss(core: &Core, late: impl Iterator<Item = (&Host, Duration)>) -> Result<(), Fault> {
+    let open = core.store.escalations(Which::Open, ESCALATIONS).await?;
+    let told: BTreeSet<HostId> = open.into_iter().filter(|open| open.kind == MISSING).map(|open| open.host).collect();
+    for (host, age) in late.filter(|(host, _)| !told.contains(&host.id)) {
+        let hours = age.as_secs() / 3600;
+        let summary = format!("{} has made no security export for {hours} hours", host.name);
+        let new = NewEscalation { kind: MISSING.to_owned(), summary };
+        let details = json!({ "kind": MISSING, "hours": hours });
+        let audit = core.audit("escalation.open", format!("host/{}", host.id), "ok", &details);
+        // False: another controller was quicker.
+        let _new = core.store.escalate(&host.id, &new, &audit).await?;
+    }
     Ok(())
 }
 
@@ -82,17 +109,37 @@ async fn miss(core: &Core, host: &Host, age: Duration) -> Result<(), Fault> {
 pub async fn keep_no_longer(core: &Core) -> Result<(), Fault> {
     let Some(keep) = core.settings.exports.keep else { return Ok(()) };
     let Some(before) = core.now().minus(keep) else { return Ok(()) };
-    let holds = core.store.export_holds(flota_store::Holds::Open).await?;
-    let fleet = core.store.hosts().await?;
-    let held: Vec<HostId> =
-        fleet.into_iter().filter(|host| holds.iter().any(|hold| holds_host(hold, host))).map(|host| host.id).collect();
-    let details = json!({ "before": before, "held_hosts": held.len() });
-    let audit = core.audit("export.expire", "exports".to_owned(), "ok", &details);
-    let removed = core.store.remove_exports(before, &held, REMOVED_AT_ONCE, &audit).await?;
+    let mut removed = 0_usize;
+    loop {
+        let holds = core.store.export_holds(Holds::Open).await?;
+        let fleet = core.store.hosts().await?;
+        let held: Vec<HostId> = fleet
+            .into_iter()
+            .filter(|host| holds.iter().any(|hold| holds_host(hold, host)))
+            .map(|host| host.id)
+            .collect();
+        let old = core.store.old_exports(before, &held, REMOVED_AT_ONCE).await?;
+        if old.is_empty() {
+            break;
+        }
+        let audit = core.audit("export.expire", "exports".to_owned(), "ok", &destroyed(before, held.len(), &old));
+        let ids: Vec<_> = old.iter().map(|export| export.id.clone()).collect();
+        // A hold that was entered meanwhile is looked at first.
+        if core.store.remove_exports(&ids, holds.iter().map(|hold| hold.id).max(), &audit).await? == Removed::Done {
+            removed = removed.saturating_add(old.len());
+        }
+    }
     if removed > 0 {
         tracing::info!(exports = removed, %before, "exports were kept as long as they had to be");
     }
     Ok(())
+}
+
+/// What is destroyed can be named afterwards.
+fn destroyed(before: Timestamp, held_hosts: usize, exports: &[Export]) -> serde_json::Value {
+    let named = |export: &Export| json!({ "id": export.id, "host": export.host, "blob": export.blob });
+    let named: Vec<_> = exports.iter().map(named).collect();
+    json!({ "before": before, "held_hosts": held_hosts, "exports": named })
 }
 
 fn holds_host(hold: &ExportHold, host: &Host) -> bool {

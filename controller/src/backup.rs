@@ -5,26 +5,30 @@
 //! every rollout that ran stands still until a person lets it go on, and numbers of rollouts that may have been given out since
 //! are not given out again. What hosts know and it does not, they tell it when they connect; quotes confirm it.
 
+mod restore;
+mod tree;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use flota_model::audit::{AuditEntry, BrokenChain, ChainVerifier};
 use flota_model::evidence::{Checkpoint, SealedCheckpoint};
-use flota_model::rollout::IntentVerb;
-use flota_model::{Clock, Digest, RolloutId, Timestamp};
+use flota_model::{Clock, Digest, Timestamp};
 use flota_seal::evidence::verify_checkpoint;
-use flota_store::{AuditStore as _, RolloutStore as _, StoreError};
+use flota_store::{AuditStore as _, StoreError};
 use flota_store_sqlite::SqliteStore;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sha2::Digest as _;
 
 use crate::checkpoints::{AuditKey, AuditKeyError};
 use crate::files::{self, FileError};
 use crate::init::DATABASE;
 use crate::settings::{self, BadSettings, Settings};
+
+pub use restore::{Returned, restore};
+use tree::{copy, copy_blobs, folder_beside, listed, private};
 
 /// Names the form of a backup.
 const FORMAT: &str = "flota backup 1";
@@ -44,10 +48,6 @@ const FILES: [&str; 9] = [
 ];
 /// The folder of blobs: packages and exports.
 const BLOBS: &str = "blobs";
-/// Numbers of rollouts that are left out after a return: more than are begun between two backups.
-const ROLLOUTS_LEFT_OUT: u32 = 1000;
-/// Bytes of a file that are read at once.
-const READ_BYTES: usize = 1 << 17;
 /// Entries of the log that are read at once.
 const BATCH: u32 = 1000;
 
@@ -98,9 +98,15 @@ pub enum BackupError {
         #[source]
         source: io::Error,
     },
-    /// The place is not empty.
+    /// Something is there.
     #[error("{} is there already: nothing is written over", .0.display())]
     Taken(PathBuf),
+    /// The folder is not empty.
+    #[error("{} is not empty: nothing is written over. Move what is in it away, all of it", .0.display())]
+    NotEmpty(PathBuf),
+    /// It names no folder of its own.
+    #[error("`{}` does not name the backup: give the folder that is to be made", .0.display())]
+    Unnamed(PathBuf),
     /// It has no log yet.
     #[error("there is nothing in this controller's log: it has never run")]
     Empty,
@@ -137,19 +143,6 @@ pub struct Backup {
     pub bytes: u64,
 }
 
-/// What a person must know after a return.
-#[derive(Debug)]
-pub struct Returned {
-    /// The backup.
-    pub backup: Backup,
-    /// Rollouts that ran, and stand still now.
-    pub paused: Vec<RolloutId>,
-    /// The first number that the next rollout has.
-    pub next_rollout: RolloutId,
-    /// Entries of the log that are lost, where newer checkpoints say so.
-    pub lost: Option<u64>,
-}
-
 fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> BackupError + 'a {
     move |source| BackupError::Io { doing, path: path.to_owned(), source }
 }
@@ -161,17 +154,22 @@ pub async fn make(data_dir: &Path, to: &Path, clock: &dyn Clock) -> Result<Backu
     if to.exists() {
         return Err(BackupError::Taken(to.to_owned()));
     }
-    // Aside first: a folder with that name is whole.
-    let aside = to.with_extension("partial");
-    if aside.exists() {
-        files::remove_folder(&aside)?;
+    if to.file_name().is_none() {
+        return Err(BackupError::Unnamed(to.to_owned()));
     }
-    files::private_folder(&aside)?;
-    // The blobs before the database: what it names is there.
-    copy_blobs(&data_dir.join(BLOBS), &aside.join(BLOBS))?;
+    // Aside first: a folder with that name is whole. What fails leaves nothing behind.
+    let whole = folder_beside(to)?;
+    let aside = whole.path().to_owned();
     let store = SqliteStore::open(&data_dir.join(DATABASE)).await?;
+    if store.audit(None, None, 1).await?.is_empty() {
+        return Err(BackupError::Empty);
+    }
+    store.append_audit(&[entry(clock, "controller.backup", &json!({ "to": to }))]).await?;
     store.copy_to(&aside.join(DATABASE)).await?;
     store.close().await;
+    private(&aside.join(DATABASE))?;
+    // The blobs after the database: what it names was there before it was named.
+    copy_blobs(&data_dir.join(BLOBS), &aside.join(BLOBS))?;
     for name in FILES.iter().filter(|name| data_dir.join(name).is_file()) {
         copy(&data_dir.join(name), &aside.join(name))?;
     }
@@ -187,11 +185,14 @@ pub async fn make(data_dir: &Path, to: &Path, clock: &dyn Clock) -> Result<Backu
     files::create(&aside.join(MANIFEST), 0o600, &text)?;
     let made = verify(&aside).await?;
     files::rename(&aside, to)?;
+    // It is not there any more under that name.
+    let _moved = whole.keep();
     Ok(made)
 }
 
 /// Checks that every file is there and what it was, and that its log holds up to its signed head.
 pub async fn verify(folder: &Path) -> Result<Backup, BackupError> {
+    let folder = &fs::canonicalize(folder).map_err(failed("opening", folder))?;
     let manifest = read(folder)?;
     let found = listed(folder)?;
     for (name, entry) in &manifest.files {
@@ -201,80 +202,10 @@ pub async fn verify(folder: &Path) -> Result<Backup, BackupError> {
         }
     }
     let signed = signed(&manifest.checkpoint)?;
-    let copy = tempfile_beside(folder)?;
-    let checked = check_log(&folder.join(DATABASE), &copy, &signed).await;
-    files::remove_folder(&copy)?;
-    let entries = checked?;
+    let copy = folder_beside(folder)?;
+    let entries = check_log(&folder.join(DATABASE), copy.path(), &signed).await?;
     let bytes = manifest.files.values().map(|entry| entry.size_bytes).sum();
     Ok(Backup { made_at: manifest.made_at, entries, files: manifest.files.len(), bytes })
-}
-
-/// A controller in `data_dir`, which must hold none, as it was when the backup was made. `checkpoints`: a newer copy of
-/// `audit-checkpoints.jsonl`, to tell how much is lost.
-pub async fn restore(
-    folder: &Path,
-    data_dir: &Path,
-    checkpoints: Option<&Path>,
-    clock: &dyn Clock,
-) -> Result<Returned, BackupError> {
-    let backup = verify(folder).await?;
-    if data_dir.join(DATABASE).exists() || data_dir.join(settings::FILE_NAME).exists() {
-        return Err(BackupError::Taken(data_dir.to_owned()));
-    }
-    files::private_folder(data_dir)?;
-    let manifest = read(folder)?;
-    for name in manifest.files.keys() {
-        let to = data_dir.join(name);
-        if let Some(parent) = to.parent() {
-            files::private_folder(parent)?;
-        }
-        copy(&folder.join(name), &to)?;
-    }
-    let store = SqliteStore::open(&data_dir.join(DATABASE)).await?;
-    let paused = stand_still(&store, &manifest, clock).await?;
-    let next_rollout = store.leave_rollouts_out(ROLLOUTS_LEFT_OUT).await?;
-    let newest = checkpoints.map(newest_checkpoint).transpose()?.flatten();
-    let lost = newest.map(|newest| newest.sequence.saturating_sub(backup.entries));
-    let details = json!({
-        "made_at": manifest.made_at, "entries": backup.entries, "paused": paused, "next_rollout": next_rollout,
-        "lost": lost,
-    });
-    let entry = AuditEntry {
-        at: clock.now(),
-        actor: "controller".into(),
-        action: "controller.restore".into(),
-        object: "controller".into(),
-        outcome: "ok".into(),
-        details_json: details.to_string(),
-    };
-    store.append_audit(&[entry]).await?;
-    store.close().await;
-    Ok(Returned { backup, paused, next_rollout, lost })
-}
-
-/// What ran goes on when a person says so: it may have been aborted after the backup.
-async fn stand_still(
-    store: &SqliteStore,
-    manifest: &Manifest,
-    clock: &dyn Clock,
-) -> Result<Vec<RolloutId>, BackupError> {
-    let mut paused = Vec::new();
-    for record in store.active_rollouts().await?.iter().filter(|record| record.intent.verb == IntentVerb::Run) {
-        let id = record.spec.id;
-        let details = json!({ "reason": "the controller returned from a backup", "made_at": manifest.made_at });
-        let audit = AuditEntry {
-            at: clock.now(),
-            actor: "controller".into(),
-            action: "rollout.pause".into(),
-            object: format!("rollout/{id}"),
-            outcome: "ok".into(),
-            details_json: details.to_string(),
-        };
-        if store.set_intent(id, &record.intent, &record.intent.with(IntentVerb::Pause), &audit).await? {
-            paused.push(id);
-        }
-    }
-    Ok(paused)
 }
 
 fn read(folder: &Path) -> Result<Manifest, BackupError> {
@@ -309,74 +240,14 @@ async fn check_log(database: &Path, aside: &Path, signed: &Checkpoint) -> Result
     }
 }
 
-fn newest_checkpoint(path: &Path) -> Result<Option<Checkpoint>, BackupError> {
-    let text = files::read_text(path)?;
-    let last = text.lines().rev().find_map(|line| serde_json::from_str::<SealedCheckpoint>(line).ok());
-    last.map(|sealed| signed(&sealed)).transpose()
-}
-
-fn tempfile_beside(folder: &Path) -> Result<PathBuf, BackupError> {
-    let aside = folder.with_extension("checking");
-    if aside.exists() {
-        files::remove_folder(&aside)?;
+/// What the controller itself did.
+fn entry(clock: &dyn Clock, action: &str, details: &serde_json::Value) -> AuditEntry {
+    AuditEntry {
+        at: clock.now(),
+        actor: "controller".into(),
+        action: action.into(),
+        object: "controller".into(),
+        outcome: "ok".into(),
+        details_json: details.to_string(),
     }
-    files::private_folder(&aside)?;
-    Ok(aside)
-}
-
-/// Every file below `folder` but the list itself, by its path.
-fn listed(folder: &Path) -> Result<BTreeMap<String, FileEntry>, BackupError> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(&next).map_err(failed("listing", &next))? {
-            let path = entry.map_err(failed("listing", &next))?.path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let name = path.strip_prefix(folder).unwrap_or(&path).to_string_lossy().into_owned();
-            if name != MANIFEST {
-                files.insert(name, digested(&path)?);
-            }
-        }
-    }
-    Ok(files)
-}
-
-fn digested(path: &Path) -> Result<FileEntry, BackupError> {
-    let mut file = fs::File::open(path).map_err(failed("reading", path))?;
-    let (mut hasher, mut size_bytes) = (sha2::Sha256::new(), 0_u64);
-    let mut buffer = vec![0; READ_BYTES];
-    loop {
-        let read = file.read(&mut buffer).map_err(failed("reading", path))?;
-        let Some(bytes) = buffer.get(..read).filter(|bytes| !bytes.is_empty()) else { break };
-        hasher.update(bytes);
-        size_bytes = size_bytes.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
-    }
-    Ok(FileEntry { sha256: Digest::from_bytes(hasher.finalize().into()), size_bytes })
-}
-
-/// Whole blobs alone: what is being uploaded is sent again.
-fn copy_blobs(from: &Path, to: &Path) -> Result<(), BackupError> {
-    files::private_folder(to)?;
-    if !from.is_dir() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(from).map_err(failed("listing", from))? {
-        let path = entry.map_err(failed("listing", from))?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && name != crate::blobs::PARTIAL {
-            copy_blobs(&path, &to.join(name))?;
-        } else if path.is_file() && name.parse::<Digest>().is_ok() {
-            copy(&path, &to.join(name))?;
-        }
-    }
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
-    fs::copy(from, to).map_err(failed("copying", from))?;
-    let file = fs::File::open(to).map_err(failed("opening", to))?;
-    file.sync_all().map_err(failed("syncing", to))
 }

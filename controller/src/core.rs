@@ -20,6 +20,7 @@ use crate::enrolment::EnrolmentSessions;
 use crate::policies::PolicyBook;
 use crate::quotas::Quotas;
 use crate::rollouts::checks::Checks;
+use crate::rollouts::halted::NoWayBack;
 use crate::rollouts::join::LeftOut;
 use crate::sessions::{Command, Sessions};
 use crate::settings::Settings;
@@ -58,10 +59,14 @@ pub struct Core {
     pub enrolments: EnrolmentSessions,
     /// Whom rollouts asked for health checks.
     pub checks: Checks,
+    /// Halted rollouts that have nobody to take back.
+    pub no_way_back: NoWayBack,
     /// When hosts could last not be added to rollouts.
     pub left_out: LeftOut,
     /// Forecasts are played one after another: each is some seconds of a core.
-    pub forecasts: tokio::sync::Semaphore,
+    pub forecasts: Arc<tokio::sync::Semaphore>,
+    /// Searches of the archive that go on at the same time.
+    pub searches: Arc<tokio::sync::Semaphore>,
     /// Wakes the planner.
     pub fleet_changed: Notify,
     /// Counts changes of rollouts, for those who watch them.

@@ -1,7 +1,7 @@
 //! Small files of the data folder: read whole, written whole or not at all.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -42,11 +42,24 @@ pub fn replace(path: &Path, mode: u32, contents: &[u8]) -> Result<(), FileError>
     sync_parent(path)
 }
 
-/// Puts a line at the end of a file, durably.
+/// Puts a line at the end of a file, durably. What a kill left of a line before it stays a line of its own.
 pub fn append_line(path: &Path, line: &str) -> Result<(), FileError> {
-    let open = OpenOptions::new().append(true).create(true).mode(0o644).open(path);
+    let open = OpenOptions::new().read(true).append(true).create(true).mode(0o644).open(path);
     let mut file = open.map_err(failed("opening", path))?;
-    file.write_all(format!("{line}\n").as_bytes()).and_then(|()| file.sync_all()).map_err(failed("writing", path))
+    let torn = is_torn(&mut file).map_err(failed("reading", path))?;
+    let text = if torn { format!("\n{line}\n") } else { format!("{line}\n") };
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed("writing", path))
+}
+
+/// Whether it does not end with the end of a line.
+fn is_torn(file: &mut File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }
 
 /// Makes a folder that only its owner can read, if it is not there.
@@ -67,8 +80,13 @@ pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
     sync_parent(to)
 }
 
+/// The folder that `path` is in; of a name alone that is where the process is.
+pub fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Makes a rename or a creation in the folder of `path` durable.
 pub fn sync_parent(path: &Path) -> Result<(), FileError> {
-    let parent = path.parent().unwrap_or(Path::new("."));
+    let parent = parent(path);
     File::open(parent).and_then(|folder| folder.sync_all()).map_err(failed("syncing folder", parent))
 }

@@ -8,7 +8,7 @@ pub mod back;
 pub mod checks;
 pub mod create;
 pub mod foresee;
-mod halted;
+pub mod halted;
 pub mod join;
 mod pacing;
 
@@ -22,7 +22,7 @@ use flota_model::rollout::{
 use flota_model::update::{DesiredState, Goal};
 use flota_model::{HostId, RolloutId, Timestamp};
 use flota_planner::{Contact, FleetSnapshot, HealthFact, HealthFinding, HostFacts, PlanInput, Planned};
-use flota_store::{RolloutRecord, SetDesired, SetPlan};
+use flota_store::{EndedCheck, RolloutRecord, SetDesired, SetPlan};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -85,13 +85,13 @@ pub async fn step(core: &Core, id: RolloutId) -> Result<(), Fault> {
         match flota_planner::plan(PlanInput { spec, intent, approvers: &approvers, parent, fleet: &fleet, now }) {
             Planned::New(plan) => {
                 if make_current(core, &record, &plan).await? == Current::Yes {
-                    carry_out(core, &record.spec, &plan).await?;
+                    carry_out(core, &record, &plan).await?;
                 }
             }
             Planned::Unchanged => {
                 // Again, in case the last attempt was cut between the plan and its execution.
                 return match &record.plan {
-                    Some((_, plan)) => carry_out(core, &record.spec, plan).await,
+                    Some((_, plan)) => carry_out(core, &record, plan).await,
                     None => Ok(()),
                 };
             }
@@ -131,19 +131,19 @@ pub(crate) async fn snapshot(core: &Core, spec: &RolloutSpec, hosts: Vec<Host>) 
     Ok(FleetSnapshot::new(facts, core.listening_since).with_freezes(freezes))
 }
 
-/// What came of each host's newest health check: its report, or why it could not be made, whichever is newer.
+/// What came of the health check that each host was asked for last: its report, or why it could not be made.
 async fn health(core: &Core) -> Result<BTreeMap<HostId, HealthFact>, Fault> {
-    let mut facts = BTreeMap::new();
-    for (host, word, at) in core.store.health_words().await? {
-        let finding = if word == "unavailable" { HealthFinding::CannotTrade } else { HealthFinding::CanTrade };
-        facts.insert(host, HealthFact { finding, at });
-    }
-    for (host, why, at) in core.store.failed_checks().await? {
-        if facts.get(&host).is_none_or(|known| known.at < at) {
-            facts.insert(host, HealthFact { finding: HealthFinding::NotKnown(why), at });
-        }
-    }
-    Ok(facts)
+    let checks = core.store.newest_checks().await?.into_iter();
+    Ok(checks
+        .map(|EndedCheck { host, asked_at, outcome }| {
+            let finding = match outcome {
+                Ok(word) if word == "unavailable" => HealthFinding::CannotTrade,
+                Ok(_) => HealthFinding::CanTrade,
+                Err(why) => HealthFinding::NotKnown(why),
+            };
+            (host, HealthFact { finding, asked_at })
+        })
+        .collect())
 }
 
 /// Whether a plan became the current one. Only then may it be carried out.
@@ -181,11 +181,12 @@ async fn make_current(core: &Core, record: &RolloutRecord, plan: &RolloutPlan) -
 }
 
 /// Carries out what the plan says: of hosts, of health checks, and of other rollouts.
-async fn carry_out(core: &Core, spec: &RolloutSpec, plan: &RolloutPlan) -> Result<(), Fault> {
+async fn carry_out(core: &Core, record: &RolloutRecord, plan: &RolloutPlan) -> Result<(), Fault> {
+    let spec = &record.spec;
     desire(core, spec, plan).await?;
     checks::ask(core, plan).await?;
     halted::take_the_place(core, spec, plan).await?;
-    halted::go_back(core, spec, plan).await
+    halted::go_back(core, record, plan).await
 }
 
 /// Gives every host of the plan the generation that the plan names. Hosts that have it already are left alone.

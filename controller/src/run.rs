@@ -13,7 +13,7 @@ use flota_model::Clock;
 use flota_store_sqlite::SqliteStore;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -36,6 +36,7 @@ use crate::listener::{self, ClientCertificate, Connection, ListenerError};
 use crate::policies::PolicyBook;
 use crate::quotas::Quotas;
 use crate::rollouts::checks::Checks;
+use crate::rollouts::halted::NoWayBack;
 use crate::rollouts::join::LeftOut;
 use crate::sessions::Sessions;
 use crate::settings::{BadSettings, Settings};
@@ -50,6 +51,8 @@ const ENROLLMENT_AGE: Duration = Duration::from_mins(2);
 const ENROLLMENT_CALL: Duration = Duration::from_secs(30);
 /// Streams that one connection may have open: a session, a transfer, some questions.
 const STREAMS: u32 = 64;
+/// Searches of the archive that go on at the same time: each is a core and a disk.
+const SEARCHES: usize = 2;
 /// Flow-control windows, in bytes: they bound what a slow receiver can make the controller hold.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -136,8 +139,10 @@ async fn assemble(settings: Settings) -> Result<(Core, recorder::Queue), RunErro
         quotas: Quotas::new(settings.upload_bytes_per_day),
         enrolments: EnrolmentSessions::default(),
         checks: Checks::default(),
+        no_way_back: NoWayBack::default(),
         left_out: LeftOut::default(),
-        forecasts: tokio::sync::Semaphore::new(1),
+        forecasts: Arc::new(Semaphore::new(1)),
+        searches: Arc::new(Semaphore::new(SEARCHES)),
         fleet_changed: Notify::new(),
         rollouts_changed: watch::Sender::new(0),
         planning: tokio::sync::Mutex::new(()),

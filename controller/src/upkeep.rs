@@ -20,19 +20,20 @@ use crate::{archive, checkpoints};
 const INTERVAL: Duration = Duration::from_secs(2);
 /// Boot logs and blobs that nobody names any more are removed once in so many rounds: hourly.
 const SWEEP_ROUNDS: u32 = 1800;
-/// Hosts are asked for exports that are due once in so many rounds: every minute.
+/// Hosts are asked for exports that are due once in so many rounds: once in [`archive::ROUND`].
 const EXPORT_ROUNDS: u32 = 30;
 
 /// Keeps things up until told to stop; stores what is left at the end.
 pub async fn keep_up(core: Arc<Core>, stopping: CancellationToken) {
     let (mut rounds, mut checkpoint) = (0_u32, 0_u64);
+    let mut schedule = archive::Schedule::default();
     loop {
         let stopped = tokio::select! {
             () = stopping.cancelled() => true,
             () = tokio::time::sleep(INTERVAL) => false,
         };
         rounds = rounds.wrapping_add(1);
-        if let Err(fault) = round(&core, rounds).await {
+        if let Err(fault) = round(&core, rounds, &mut schedule).await {
             tracing::error!(error = flota_daemon::error_chain::chain(&fault), "upkeep failed; trying again");
         }
         if (stopped || rounds.is_multiple_of(SWEEP_ROUNDS))
@@ -46,7 +47,7 @@ pub async fn keep_up(core: Arc<Core>, stopping: CancellationToken) {
     }
 }
 
-async fn round(core: &Core, number: u32) -> Result<(), Fault> {
+async fn round(core: &Core, number: u32, schedule: &mut archive::Schedule) -> Result<(), Fault> {
     let seen = core.sessions.take_seen();
     if !seen.is_empty() {
         core.store.seen(&seen).await?;
@@ -64,7 +65,7 @@ async fn round(core: &Core, number: u32) -> Result<(), Fault> {
     end_windows(core).await?;
     core.policies.reload(&*core.store).await?;
     if number % EXPORT_ROUNDS == 1 {
-        archive::keep_schedule(core).await?;
+        schedule.keep(core).await?;
     }
     if number.is_multiple_of(SWEEP_ROUNDS) {
         archive::keep_no_longer(core).await?;

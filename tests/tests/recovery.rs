@@ -1,6 +1,9 @@
 //! A controller that is lost, and made again from a backup while its fleet goes on.
 #![expect(clippy::unwrap_used, reason = "a test panics")]
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -112,6 +115,10 @@ async fn a_lost_controller_returns_from_a_backup_and_hosts_tell_it_what_it_misse
     assert!(log.contains("controller.restore"), "{log}");
 }
 
+fn listing(dir: &Path) -> BTreeSet<OsString> {
+    std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_that_was_changed_is_not_restored() {
     let dir = tempfile::tempdir().unwrap();
@@ -121,6 +128,25 @@ async fn a_backup_that_was_changed_is_not_restored() {
     assert!(controller(&["backup", "run", "--data-dir", &data, "--to", name]).status.success());
     let whole = controller(&["backup", "verify", name]);
     assert!(whole.status.success() && said(&whole).contains("entries of the audit log"), "{}", said(&whole));
+    // Whatever it is called by: nothing of it is taken for something of ours, and nothing is left beside it.
+    std::fs::create_dir(dir.path().join("backup.checking")).unwrap();
+    std::fs::create_dir(dir.path().join("backup.partial")).unwrap();
+    let bins = Bins::beside_this_program().unwrap();
+    let before = listing(dir.path());
+    for (from, name) in [(backup.as_path(), "."), (&backup.join("blobs"), ".."), (dir.path(), "backup/")] {
+        let program = bins.path("flota-controller");
+        let verify = Command::new(program).args(["backup", "verify", name]).current_dir(from).output().unwrap();
+        assert!(verify.status.success(), "{name}: {}", said(&verify));
+    }
+    let program = bins.path("flota-controller");
+    let relative = ["backup", "run", "--data-dir", &data, "--to", "relative"];
+    let relative = Command::new(program).args(relative).current_dir(dir.path()).output().unwrap();
+    assert!(relative.status.success(), "{}", said(&relative));
+    std::fs::remove_dir_all(dir.path().join("relative")).unwrap();
+    assert_eq!(listing(dir.path()), before);
+    let mode = std::fs::metadata(backup.join("flota.db")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it holds the keys of tokens");
+
     let to = dir.path().join("new");
     let restore = || controller(&["restore", "--from", name, "--data-dir", to.to_str().unwrap()]);
     for file in ["flota.db", "ca-key.pem", "backup.json"] {

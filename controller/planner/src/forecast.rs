@@ -12,7 +12,7 @@ use flota_model::{Digest, HostId, Timestamp};
 use crate::dispatch::{bakes_until, is_moving};
 use crate::hours::{Hours, hours};
 use crate::snapshot::{FleetSnapshot, HealthFact, HealthFinding};
-use crate::{PlanInput, Planned, plan};
+use crate::{PlanInput, Planned, count, plan};
 
 /// Looks at the plan before a forecast gives up; a rollout of 10,000 hosts, one at a time, takes two a host.
 const MAX_LOOKS: usize = 50_000;
@@ -94,6 +94,18 @@ pub fn forecast(
     now: Timestamp,
     assumptions: Assumptions,
 ) -> Forecast {
+    forecast_while(spec, begun, fleet, now, assumptions, &|| true)
+}
+
+/// The same, for as long as `goes_on` says so: where it is cut, nothing is said about what would come later.
+pub fn forecast_while(
+    spec: &RolloutSpec,
+    begun: Option<Begun<'_>>,
+    fleet: &FleetSnapshot,
+    now: Timestamp,
+    assumptions: Assumptions,
+    goes_on: &dyn Fn() -> bool,
+) -> Forecast {
     let mut play = Play::new(spec, fleet, now);
     if let Some(begun) = begun {
         play.take_up(begun, assumptions);
@@ -101,6 +113,10 @@ pub fn forecast(
     for _ in 0..MAX_LOOKS {
         play.look();
         if play.is_over() || !play.go_on(assumptions) {
+            break;
+        }
+        if !goes_on() {
+            play.cut = true;
             break;
         }
     }
@@ -119,6 +135,9 @@ struct Play<'a> {
     done: BTreeMap<HostId, Timestamp>,
     most_at_once: usize,
     most_of_group: BTreeMap<(usize, String), usize>,
+    /// Hosts that run the release before the play begins, brought to it by this rollout.
+    changed_before: usize,
+    cut: bool,
 }
 
 impl<'a> Play<'a> {
@@ -140,6 +159,8 @@ impl<'a> Play<'a> {
             done: BTreeMap::new(),
             most_at_once: 0,
             most_of_group: BTreeMap::new(),
+            changed_before: 0,
+            cut: false,
         }
     }
 
@@ -153,6 +174,9 @@ impl<'a> Play<'a> {
         let moving = plan.targets.iter().filter(|(_, target)| is_moving(target));
         self.finishing = moving.map(|(host, _)| (host.clone(), ends)).collect();
         self.begun = self.finishing.keys().map(|host| (host.clone(), self.now)).collect();
+        self.changed_before = count(plan, |state| {
+            matches!(state, TargetState::Committed | TargetState::Unknown { .. } | TargetState::Unhealthy { .. })
+        });
         self.plan = Some(plan.clone());
     }
 
@@ -229,7 +253,7 @@ impl<'a> Play<'a> {
         let confirmed = Confirmed { running: report.running, generation: report.generation, at: self.now };
         facts.host.confirmed = Some(confirmed);
         // It answers the question that is asked once the quote has passed.
-        facts.health = Some(HealthFact { finding: HealthFinding::CanTrade, at: FOREVER });
+        facts.health = Some(HealthFact { finding: HealthFinding::CanTrade, asked_at: FOREVER });
     }
 
     fn count(&mut self) {
@@ -269,7 +293,10 @@ impl<'a> Play<'a> {
             ends: self.done.values().max().copied().or(Some(self.now)).filter(|_| left_out.is_empty()),
             most_at_once: self.most_at_once,
             groups: self.groups(),
-            stands_still: plan.filter(|_| !over).map(|plan| plan.cause.clone()).unwrap_or_default(),
+            stands_still: match plan.filter(|_| !over) {
+                Some(_) if self.cut => "the forecast was cut: it would have taken too long".to_owned(),
+                plan => plan.map(|plan| plan.cause.clone()).unwrap_or_default(),
+            },
             begins: self.begun.clone(),
             left_out,
         }
@@ -287,7 +314,9 @@ impl<'a> Play<'a> {
         let enough = usize::try_from(self.spec.max_failures.get()).unwrap_or(usize::MAX);
         let halts = done.get(enough.min(done.len()).saturating_sub(1)).copied();
         // What begins at the very moment of the failure begins after it: error gates come first.
-        let changed = halts.map_or(0, |halts| self.begun.values().filter(|begun| **begun < halts).count());
+        let changed = halts.map_or(0, |halts| {
+            self.begun.values().filter(|begun| **begun < halts).count().saturating_add(self.changed_before)
+        });
         WaveForecast {
             name: self.spec.wave_name(wave).to_owned(),
             hosts: hosts.len(),

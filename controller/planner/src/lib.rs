@@ -18,7 +18,7 @@ mod windows;
 
 use std::collections::BTreeMap;
 
-pub use forecast::{Assumptions, Begun, Forecast, GroupForecast, WaveForecast, forecast};
+pub use forecast::{Assumptions, Begun, Forecast, GroupForecast, WaveForecast, forecast, forecast_while};
 pub use lint::{Note, lint};
 pub use snapshot::{Contact, FleetSnapshot, HealthFact, HealthFinding, HostFacts};
 pub use target::{APPLY_WITHIN, CHECK_WITHIN, CONFIRM_WITHIN, DARK_AFTER};
@@ -80,7 +80,10 @@ pub fn plan(input: PlanInput<'_>) -> Planned {
         }
         RolloutState::Halted => {
             stop::withdraw_unaccepted(&mut next, fleet, now);
-            dispatch::retry_hosts(spec, &mut next, fleet, now);
+            // A halt says first that something failed; a pause and a missing approval hold nevertheless.
+            if intent.verb == IntentVerb::Run && missing_approvals(&input) == 0 {
+                dispatch::retry_hosts(spec, &mut next, fleet, now);
+            }
         }
         RolloutState::Aborting => stop::wind_down(intent, &mut next, fleet, now),
         _ => {}
@@ -178,12 +181,12 @@ fn rollout_state(input: &PlanInput<'_>, plan: &RolloutPlan) -> (RolloutState, St
     if let Some(why) = gates::error_gate(spec, intent, plan) {
         return (RolloutState::Halted, format!("{why}; nothing new starts until a person decides"));
     }
-    let needed = usize::try_from(spec.approvals).unwrap_or(usize::MAX);
-    if approvers.len() < needed {
+    if missing_approvals(input) > 0 {
         let given = match approvers {
             [] => "none given".to_owned(),
             names => format!("given by {}", names.join(", ")),
         };
+        let needed = spec.approvals;
         let needed = if needed == 1 { "1 approval is".to_owned() } else { format!("{needed} approvals are") };
         return (RolloutState::AwaitingApproval, format!("{needed} needed, {given}"));
     }
@@ -195,6 +198,10 @@ fn rollout_state(input: &PlanInput<'_>, plan: &RolloutPlan) -> (RolloutState, St
         }
         _ => (RolloutState::Running, String::new()),
     }
+}
+
+fn missing_approvals(input: &PlanInput<'_>) -> usize {
+    usize::try_from(input.spec.approvals).unwrap_or(usize::MAX).saturating_sub(input.approvers.len())
 }
 
 fn count(plan: &RolloutPlan, which: fn(TargetState) -> bool) -> usize {

@@ -33,8 +33,8 @@ pub struct HostFacts {
 pub struct HealthFact {
     /// What it found.
     pub finding: HealthFinding,
-    /// When that arrived.
-    pub at: Timestamp,
+    /// When it was asked for: a host may answer late, of what it ran before.
+    pub asked_at: Timestamp,
 }
 
 /// What a health check found.

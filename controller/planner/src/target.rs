@@ -44,11 +44,14 @@ pub(crate) struct Look<'a> {
 
 /// What follows for a target whose host is no longer in the fleet.
 pub(crate) fn observe_missing(target: &TargetPlan) -> Standing {
+    let text = "the host is no longer in the fleet";
     match target.state {
-        state if state.is_waiting() || state.is_in_flight() => {
-            (TargetState::Skipped, reason(Owner::Nobody, "the host is no longer in the fleet"))
+        state if !state.is_waiting() && !state.is_in_flight() => (state, target.reason.clone()),
+        // Whoever retires what a release broke does not thereby find the release good.
+        _ if target.counts_as_failed() => {
+            (TargetState::Overtaken, reason(Owner::Operator, format!("{}; {text}", target.reason.text)))
         }
-        state => (state, target.reason.clone()),
+        _ => (TargetState::Skipped, reason(Owner::Nobody, text)),
     }
 }
 
@@ -78,7 +81,12 @@ fn already_runs(look: Look<'_>) -> bool {
 
 /// Updated, and not well or not known to be: until a health check of this very release says otherwise.
 fn mended(look: Look<'_>, generation: Generation) -> Standing {
-    if is_wanted_elsewhere(look, generation) || !claims(look) { unchanged(look) } else { confirmed(look, generation) }
+    match look.target.state {
+        // Not this rollout's to mend any more, and no longer in its budgets.
+        TargetState::Unhealthy { .. } if is_wanted_elsewhere(look, generation) => superseded(look, generation),
+        _ if is_wanted_elsewhere(look, generation) || !claims(look) => unchanged(look),
+        _ => confirmed(look, generation),
+    }
 }
 
 /// Another rollout asked something of the host since.
@@ -152,8 +160,8 @@ fn confirmed(look: Look<'_>, generation: Generation) -> Standing {
     let is_asked = is(look, |state| {
         matches!(state, TargetState::Checking { .. } | TargetState::Unknown { .. } | TargetState::Unhealthy { .. })
     });
-    // Only what came after the question answers it.
-    let answer = look.facts.health.as_ref().filter(|health| is_asked && health.at >= look.target.since);
+    // Only a check that was asked for since answers it.
+    let answer = look.facts.health.as_ref().filter(|health| is_asked && health.asked_at >= look.target.since);
     let is_checking = is(look, |state| matches!(state, TargetState::Checking { .. }));
     let is_unhealthy = is(look, |state| matches!(state, TargetState::Unhealthy { .. }));
     match answer.map(|health| &health.finding) {
@@ -182,7 +190,7 @@ fn superseded(look: Look<'_>, generation: Generation) -> Standing {
     if claims(look) && confirms(look, Some(generation)) {
         return (TargetState::Committed, reason(Owner::Nobody, "confirmed by a quote"));
     }
-    if look.target.state.is_failure() {
+    if look.target.counts_as_failed() {
         let text = format!("{}; something newer was asked of it since", look.target.reason.text);
         return (TargetState::Overtaken, reason(Owner::Operator, text));
     }

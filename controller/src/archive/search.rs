@@ -1,10 +1,16 @@
 //! Looks through a bundle for entries of its audit log and its alerts, one entry in memory at a time.
 
+use std::cell::Cell;
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
+
+/// Longest key, entry or word of a bundle, in bytes: the bot writes lines of some hundred.
+const MAX_ENTRY: usize = 1 << 20;
+/// Longest part of a bundle that is passed over, in bytes: the configuration and the evidence are far below.
+const MAX_PASSED_OVER: usize = 64 << 20;
 
 /// Where an entry is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,15 +41,19 @@ pub enum Next {
 }
 
 /// Gives every entry of a bundle to `take`, as JSON on one line, until that says stop.
+///
+/// The file is a host's: no key, entry or word of it may be longer than [`MAX_ENTRY`], nor what is passed over than
+/// [`MAX_PASSED_OVER`].
 pub fn entries(bundle: impl Read, take: &mut dyn FnMut(Source, &str) -> Next) -> Result<(), serde_json::Error> {
     let mut stopped = false;
-    let mut reader = serde_json::Deserializer::from_reader(bundle);
+    let left = Cell::new(MAX_ENTRY);
+    let mut reader = serde_json::Deserializer::from_reader(Rationed { inner: bundle, left: &left });
     let mut noting = |source, entry: &str| {
         let next = take(source, entry);
         stopped = next == Next::Stop;
         next
     };
-    match (At { level: Level::Document, take: &mut noting }).deserialize(&mut reader) {
+    match (At { level: Level::Document, take: &mut noting, left: &left }).deserialize(&mut reader) {
         // What stops early leaves the rest unread, which the parser takes for an error.
         Err(_) if stopped => Ok(()),
         read => read,
@@ -71,8 +81,27 @@ impl Level {
     }
 }
 
+/// Bytes that may be read before the next key or entry: the parser keeps that much in memory.
+struct Rationed<'l, R> {
+    inner: R,
+    left: &'l Cell<usize>,
+}
+
+impl<R: Read> Read for Rationed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let most = self.left.get().min(buffer.len());
+        if most == 0 && !buffer.is_empty() {
+            return Err(io::Error::other("an entry is longer than a security export can have"));
+        }
+        let read = self.inner.read(buffer.get_mut(..most).unwrap_or_default())?;
+        self.left.set(self.left.get().saturating_sub(read));
+        Ok(read)
+    }
+}
+
 struct At<'t> {
     level: Level,
+    left: &'t Cell<usize>,
     take: &'t mut dyn FnMut(Source, &str) -> Next,
 }
 
@@ -101,24 +130,31 @@ impl<'de> Visitor<'de> for At<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        self.left.set(MAX_ENTRY);
         while let Some(key) = map.next_key::<String>()? {
-            match self.level.below(&key) {
-                Some(level) => map.next_value_seed(At { level, take: &mut *self.take })?,
-                None => drop(map.next_value::<IgnoredAny>()?),
+            if let Some(level) = self.level.below(&key) {
+                map.next_value_seed(At { level, take: &mut *self.take, left: self.left })?;
+            } else {
+                self.left.set(MAX_PASSED_OVER);
+                let IgnoredAny = map.next_value()?;
             }
+            self.left.set(MAX_ENTRY);
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let Level::Entries(source) = self.level else {
+            self.left.set(MAX_PASSED_OVER);
             while entries.next_element::<IgnoredAny>()?.is_some() {}
             return Ok(());
         };
+        self.left.set(MAX_ENTRY);
         while let Some(entry) = entries.next_element::<Value>()? {
             if (self.take)(source, &entry.to_string()) == Next::Stop {
                 return Err(serde::de::Error::custom("enough"));
             }
+            self.left.set(MAX_ENTRY);
         }
         Ok(())
     }
@@ -171,5 +207,18 @@ mod tests {
         entries(std::fs::File::open(path).unwrap(), &mut take).unwrap();
         assert_eq!(count, 3);
         assert!(entries(&b"{\"bundle\": {\"audit\": "[..], &mut |_, _| Next::Entry).is_err());
+    }
+    #[test]
+    fn what_a_hostile_host_sends_takes_no_more_memory_than_an_entry() {
+        let long = "a".repeat(MAX_ENTRY + 1);
+        for (text, holds) in [
+            (format!(r#"{{"bundle":{{"audit":{{"entries":["{long}"]}}}}}}"#), false),
+            (format!(r#"{{"{long}":1}}"#), false),
+            (format!(r#"{{"bundle":"{long}"}}"#), false),
+            (format!(r#"{{"config":"{long}","bundle":{{"audit":{{"entries":["one"]}}}}}}"#), true),
+        ] {
+            let read = entries(text.as_bytes(), &mut |_, _| Next::Entry);
+            assert_eq!(read.is_ok(), holds, "{read:?}");
+        }
     }
 }

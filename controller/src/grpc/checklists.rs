@@ -9,7 +9,7 @@ use flota_model::task::{Export, HostHealth};
 use flota_model::{HostId, RolloutId};
 use flota_proto::v1;
 use flota_proto::v1::checklists_server::Checklists;
-use flota_store::RolloutRecord;
+use flota_store::{ExportsOf, RolloutRecord};
 use serde_json::json;
 use tonic::{Request, Response, Status};
 
@@ -19,8 +19,8 @@ use crate::core::Core;
 use crate::fault::{Code, Fault};
 use crate::releases::signed;
 
-/// Exports looked through for the newest of each host.
-const EXPORTS: u32 = 100_000;
+/// Exports of a host that are looked through for the one before an update: more than it makes while that goes on.
+const EXPORTS: u32 = 1000;
 
 /// The service.
 pub struct ChecklistsService(pub Arc<Core>);
@@ -45,7 +45,6 @@ async fn report(core: &Core, request: v1::ShowChecklistRequest) -> Result<v1::Ch
     };
     let health: BTreeMap<HostId, HostHealth> =
         core.store.health().await?.into_iter().map(|health| (health.host.clone(), health)).collect();
-    let exports = exports(core.store.exports(None, EXPORTS).await?, asked);
     // Where nothing is signed any more, nothing that runs is.
     let catalogue = signed(core).await.ok();
     let now = core.now();
@@ -57,7 +56,8 @@ async fn report(core: &Core, request: v1::ShowChecklistRequest) -> Result<v1::Ch
             _ => Signed::No,
         });
         let rollout = asked.or_else(|| newest_that_updated(&rollouts, &host));
-        let (export, health) = (exports.get(&host.id), health.get(&host.id));
+        let export = export(core, &host.id, asked).await?;
+        let (export, health) = (export.as_ref(), health.get(&host.id));
         let items = evaluate(&Facts { host: &host, export, health, rollout, signed, now });
         checked.push((host, items));
     }
@@ -84,14 +84,13 @@ fn find<'a>(rollouts: &'a [RolloutRecord], text: &str) -> Result<&'a RolloutReco
     found.ok_or_else(|| Fault::new(Code::NotFound, format!("there is no rollout `{id}`")).fix("flota rollout list"))
 }
 
-/// The newest of each host; of a rollout, those that were made for it.
-fn exports(all: Vec<Export>, rollout: Option<&RolloutRecord>) -> BTreeMap<HostId, Export> {
-    let mut newest = BTreeMap::new();
-    let wanted = rollout.map(|record| record.spec.id);
-    for export in all.into_iter().filter(|export| wanted.is_none() || export.rollout == wanted) {
-        newest.entry(export.host.clone()).or_insert(export);
-    }
-    newest
+/// A host's newest; of a rollout, the one that was made for it.
+async fn export(core: &Core, host: &HostId, rollout: Option<&RolloutRecord>) -> Result<Option<Export>, Fault> {
+    let of = ExportsOf::host(host);
+    let Some(record) = rollout else { return Ok(core.store.exports(of, 1).await?.into_iter().next()) };
+    let during = ExportsOf { since: Some(record.spec.created_at), until: record.finished_at, ..of };
+    let exports = core.store.exports(during, EXPORTS).await?;
+    Ok(exports.into_iter().find(|export| export.rollout == Some(record.spec.id)))
 }
 
 /// Rollouts are listed newest first.

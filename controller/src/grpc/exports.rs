@@ -9,10 +9,14 @@ use std::sync::Arc;
 use flota_model::task::TaskKind;
 use flota_proto::v1;
 use flota_proto::v1::exports_server::Exports;
+use flota_store::ExportsOf;
 use futures_util::Stream;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
+
+use search::Hearer;
 
 use super::{access, select, tasks, view};
 use crate::core::Core;
@@ -41,8 +45,13 @@ impl Exports for ExportsService {
         self.0.store.append_audit(&[audit]).await.map_err(Fault::from)?;
         let (sender, receiver) = mpsc::channel(HITS_BUFFERED);
         let blobs = self.0.blobs.clone();
-        // It ends when it is through, or when nobody takes what it finds.
-        drop(tokio::task::spawn_blocking(move || search.run(&blobs, &sender)));
+        let searches = Arc::clone(&self.0.searches);
+        let turn = searches.acquire_owned().await.map_err(|_| Status::unavailable("the controller ends"))?;
+        // It ends when it is through, or when nobody takes what it finds; only then is it another's turn.
+        drop(tokio::task::spawn_blocking(move || {
+            search.run(&blobs, &Hearer { sender, runtime: Handle::current() });
+            drop(turn);
+        }));
         Ok(Response::new(Box::pin(ReceiverStream::new(receiver))))
     }
 
@@ -75,10 +84,10 @@ impl Exports for ExportsService {
         let v1::ListExportsRequest { host, limit } = request.into_inner();
         let limit = if limit == 0 { NO_LIMIT } else { limit };
         let exports = match host.as_str() {
-            "" => self.0.store.exports(None, limit).await,
+            "" => self.0.store.exports(ExportsOf::ALL, limit).await,
             name => {
                 let hosts = self.0.store.hosts().await.map_err(Fault::from)?;
-                self.0.store.exports(Some(&select::find(&hosts, name)?.id), limit).await
+                self.0.store.exports(ExportsOf::host(&select::find(&hosts, name)?.id), limit).await
             }
         };
         let exports = exports.map_err(Fault::from)?;

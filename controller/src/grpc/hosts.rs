@@ -9,6 +9,7 @@ use flota_model::host::Host;
 use flota_model::{HostId, Selector};
 use flota_proto::v1;
 use flota_proto::v1::hosts_server::Hosts;
+use flota_store::ExportsOf;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, Stream};
 use tokio::sync::oneshot;
@@ -115,7 +116,7 @@ pub async fn shown(core: &Core, id: &HostId) -> Result<v1::Host, Fault> {
 pub async fn extras(core: &Core) -> Result<view::Extras, Fault> {
     let health = core.store.health().await?;
     let mut exports = std::collections::BTreeMap::new();
-    for export in core.store.exports(None, RECENT_EXPORTS).await? {
+    for export in core.store.exports(ExportsOf::ALL, RECENT_EXPORTS).await? {
         exports.entry(export.host.to_string()).or_insert(export);
     }
     Ok(view::Extras { health: health.into_iter().map(|health| (health.host.to_string(), health)).collect(), exports })
@@ -129,7 +130,7 @@ async fn detail(core: &Core, host: &Host) -> Result<v1::HostDetail, Fault> {
     let pcrs = measurements.map(|known| pcr_states(&known.baseline_json, &known.quoted_json)).unwrap_or_default();
     let attestations = core.store.attestations(&host.id, HISTORY).await?;
     let events = core.store.audit(Some(&format!("host/{}", host.id)), None, HISTORY).await?;
-    let exports = core.store.exports(Some(&host.id), HISTORY).await?;
+    let exports = core.store.exports(ExportsOf::host(&host.id), HISTORY).await?;
     let report = extras.health.get(host.id.as_str()).map(|health| health.report_json.clone());
     Ok(v1::HostDetail {
         host: Some(view::host(host, core.sessions.is_connected(&host.id), &extras)),

@@ -22,27 +22,28 @@ const MAX_REASON: usize = 500;
 pub async fn amend(
     core: &Core,
     actor: &str,
-    record: &RolloutRecord,
+    looked_at: &RolloutRecord,
     request: &v1::AmendRolloutRequest,
 ) -> Result<(), Fault> {
     // Nobody is started between the look at what is in motion and the change.
     let _planning = core.planning.lock().await;
+    let id = looked_at.spec.id;
+    let record = core.store.rollout(id).await?.ok_or_else(|| Fault::not_found("rollout", &id.to_string()))?;
     let before = record.specified();
     let mut after = amended(core, &before, request)?;
     let changes = changes(&before, &after)?;
     after.amended_by.insert(actor.to_owned());
-    let id = before.id;
-    check_in_motion(record, &after)?;
+    check_in_motion(&record, &after)?;
     check_expiry(core, &after.release, after.deadline.filter(|_| after.deadline != before.deadline)).await?;
     if changes.is_empty() {
         return Err(Fault::new(Code::BadRequest, format!("{id} is like that already: nothing was changed")));
     }
     let reason: String = request.reason.chars().take(MAX_REASON).collect();
     let details = json!({
-        "reason": reason, "spec": record.digest, "amended": digest(&after)?, "changes": changes,
+        "reason": reason, "spec": looked_at.digest, "amended": digest(&after)?, "changes": changes,
     });
     let audit = core.audit_by(actor, "rollout.amend", format!("rollout/{id}"), "ok", &details);
-    if core.store.amend_rollout(id, &record.digest, &after, &audit).await? {
+    if core.store.amend_rollout(id, &looked_at.digest, &after, &audit).await? {
         return Ok(());
     }
     let sentence = format!("somebody else amended {id} at the same moment; nothing was changed by you");

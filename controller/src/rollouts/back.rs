@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use flota_model::host::Host;
 use flota_model::release::ReleaseRef;
 use flota_model::rollout::{Gates, LateJoiners, OnHalt, PauseAfter, RolloutSpec, TargetSpec, TargetState, Urgency};
 use flota_model::update::Direction;
@@ -35,7 +36,8 @@ impl Part {
 }
 
 /// A rollout that takes every host of that part that `record` has started back to what it ran before. Hosts that went back
-/// by themselves are in it too: the planner sees that they are where they should be.
+/// by themselves are in it too: the planner sees that they are where they should be. Hosts that a later rollout has brought
+/// something else are not: going back past that one is a decision of its own.
 pub async fn back(core: &Core, actor: &str, record: &RolloutRecord, part: &Part) -> Result<RolloutId, Fault> {
     let original = &record.spec;
     if original.direction == Direction::Back {
@@ -49,7 +51,17 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord, part: &Part)
     let was_started =
         |host: &HostId| planned(host).is_some_and(|state| !state.is_waiting() && state != TargetState::Skipped);
     let started = original.targets.iter().filter(|(host, target)| part.has(host, target) && was_started(host));
+    let fleet: BTreeMap<HostId, Host> =
+        core.store.hosts().await?.into_iter().map(|host| (host.id.clone(), host)).collect();
+    let is_still_ours = |host: &HostId, target: &TargetSpec| {
+        fleet.get(host).is_some_and(|host| {
+            let running = host.observed.as_ref().and_then(|report| report.running);
+            let ours = host.desired.as_ref().is_none_or(|desired| desired.rollout == original.id);
+            ours || running == Some(target.release.digest)
+        })
+    };
     let targets: BTreeMap<HostId, TargetSpec> = started
+        .filter(|(host, target)| is_still_ours(host, target))
         .filter_map(|(host, target)| {
             let previous = target.previous.clone().filter(|previous| previous.digest != target.release.digest)?;
             let release = target.release.clone();
@@ -63,7 +75,7 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord, part: &Part)
         .collect();
     let Some(release) = commonest(&targets) else {
         let which = if part.is_all() { "no host" } else { "none of these hosts" };
-        let sentence = format!("{} has started {which} with a known release to go back to", original.id);
+        let sentence = format!("{} has {which} on what it brought, with a known release to go back to", original.id);
         return Err(Fault::new(Code::WrongState, sentence).fix(format!("flota rollout explain {}", original.id)));
     };
     let all = u32::try_from(targets.len()).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);

@@ -1,11 +1,12 @@
 //! How a rollout would go: the planner's forecast over the fleet of now, with how long hosts took before.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use flota_model::Timestamp;
 use flota_model::rollout::{RAN_ALREADY, RolloutPlan, RolloutSpec, TargetState};
 use flota_model::update::Direction;
-use flota_planner::{Assumptions, Begun, Forecast, forecast};
+use flota_planner::{Assumptions, Begun, Forecast, forecast_while};
 use flota_store::RolloutRecord;
 
 use super::snapshot;
@@ -19,6 +20,8 @@ const DEFAULT_HOST: Duration = Duration::from_mins(5);
 const LEAST_HOST: Duration = Duration::from_secs(1);
 /// Rollouts that are looked at for how long hosts took, the newest.
 const LOOKED_AT: usize = 5;
+/// How long a play may take: an answer must come before the call is given up.
+const LONGEST_PLAY: Duration = Duration::from_secs(10);
 /// Longest time that may be assumed.
 const MAX_HOST: Duration = Duration::from_hours(24);
 
@@ -43,7 +46,7 @@ pub async fn foresee(
     begun: Option<&RolloutRecord>,
     host_seconds: u32,
 ) -> Result<Foreseen, Fault> {
-    let _alone = core.forecasts.acquire().await;
+    let alone = Arc::clone(&core.forecasts).acquire_owned().await;
     let hosts = core.store.hosts().await?;
     let fleet = snapshot(core, spec, hosts).await?;
     let now = core.now();
@@ -56,8 +59,13 @@ pub async fn foresee(
     let (played, spec) = (spec.clone(), spec.clone());
     let begun = begun.and_then(|record| Some((record.intent.clone(), record.plan.as_ref()?.1.clone())));
     let play = move || {
+        // Held until the play is over, also when nobody waits for it any more.
+        let _alone = alone;
+        let played_since = Instant::now();
         let begun = begun.as_ref().map(|(intent, plan)| Begun { intent, plan });
-        forecast(&played, begun, &fleet, now, Assumptions { host_takes })
+        forecast_while(&played, begun, &fleet, now, Assumptions { host_takes }, &|| {
+            played_since.elapsed() < LONGEST_PLAY
+        })
     };
     let forecast = tokio::task::spawn_blocking(play).await;
     let forecast = forecast.map_err(|error| Fault::new(Code::Bug, "a forecast was cut off").because(error))?;

@@ -1,5 +1,8 @@
 //! What a plan means for other rollouts: the one whose place it takes, and its own way back when it halts.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use flota_model::RolloutId;
 use flota_model::rollout::{IntentVerb, OnHalt, RolloutIntent, RolloutPlan, RolloutSpec, RolloutState};
 use flota_model::update::Direction;
@@ -17,8 +20,15 @@ const ACTOR: &str = "controller";
 
 /// A rollout that runs ends the one that it supersedes. Said again until it is so.
 pub(super) async fn take_the_place(core: &Core, spec: &RolloutSpec, plan: &RolloutPlan) -> Result<(), Fault> {
-    let waits = matches!(plan.state, RolloutState::Draft | RolloutState::AwaitingApproval);
-    let Some(other) = spec.supersedes.filter(|_| !waits) else { return Ok(()) };
+    let runs = [
+        RolloutState::Running,
+        RolloutState::Halted,
+        RolloutState::Inconclusive,
+        RolloutState::Succeeded,
+        RolloutState::SucceededWithExceptions,
+    ];
+    // Not what was aborted or ran out of time before anybody let it begin.
+    let Some(other) = spec.supersedes.filter(|_| runs.contains(&plan.state)) else { return Ok(()) };
     let ended = |intent: &RolloutIntent| {
         let mut ended = intent.with(IntentVerb::Abort);
         ended.wishes.superseded_by = Some(spec.id);
@@ -31,11 +41,13 @@ pub(super) async fn take_the_place(core: &Core, spec: &RolloutSpec, plan: &Rollo
     .await
 }
 
-/// A rollout that is to go back when it halts does so: once, with a rollout of its own. In this order every step finds what
-/// the one before it left, wherever the controller is killed.
-pub(super) async fn go_back(core: &Core, spec: &RolloutSpec, plan: &RolloutPlan) -> Result<(), Fault> {
+/// A rollout that is to go back when it halts does so: once, with a rollout of its own; not while a person has paused it. In
+/// this order every step finds what the one before it left, wherever the controller is killed.
+pub(super) async fn go_back(core: &Core, record: &RolloutRecord, plan: &RolloutPlan) -> Result<(), Fault> {
+    let spec = &record.spec;
     let asked = spec.on_halt == OnHalt::RollBack && spec.direction == Direction::Forward;
-    if !asked || plan.state != RolloutState::Halted {
+    let halted = plan.state == RolloutState::Halted && record.intent.verb == IntentVerb::Run;
+    if !asked || !halted || core.no_way_back.knows(spec.id, plan.revision) {
         return Ok(());
     }
     let known = core.store.rollouts().await?;
@@ -46,7 +58,10 @@ pub(super) async fn go_back(core: &Core, spec: &RolloutSpec, plan: &RolloutPlan)
         None => match back::back(core, ACTOR, original, &Part::default()).await {
             Ok(id) => id,
             // Nobody has anything to go back to: a person decides, as without the wish.
-            Err(fault) if fault.code == Code::WrongState => return Ok(()),
+            Err(fault) if fault.code == Code::WrongState => {
+                core.no_way_back.note(spec.id, plan.revision);
+                return Ok(());
+            }
             Err(fault) => return Err(fault),
         },
     };
@@ -60,6 +75,21 @@ pub(super) async fn go_back(core: &Core, spec: &RolloutSpec, plan: &RolloutPlan)
         (record.intent.verb != IntentVerb::Abort).then_some(ended)
     })
     .await
+}
+
+/// Halted rollouts without anybody to take back, as of which plan: to look for the way back of one reads every rollout, and
+/// nothing has changed until there is another plan. A restart forgets it, and looks again.
+#[derive(Debug, Default)]
+pub struct NoWayBack(Mutex<BTreeMap<RolloutId, u64>>);
+
+impl NoWayBack {
+    fn knows(&self, rollout: RolloutId, revision: u64) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&rollout) == Some(&revision)
+    }
+
+    fn note(&self, rollout: RolloutId, revision: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(rollout, revision);
+    }
 }
 
 /// What this made before; a person may have taken a part of it back.

@@ -138,7 +138,7 @@ macro_rules! contract_suite {
                 tasks_are_read_in_the_order_asked_for,
                 a_task_expires_at_its_deadline,
                 the_newest_health_report_of_a_host_is_kept,
-                a_health_check_that_failed_is_known_until_another_ends,
+                the_health_check_that_was_asked_for_last_counts,
             ];
             exports: [
                 a_task_brings_its_export,

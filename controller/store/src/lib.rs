@@ -13,10 +13,10 @@ mod traits;
 pub use error::StoreError;
 pub use records::{
     ATTESTATIONS_KEPT, AddPolicy, Admits, Approval, ApprovePolicy, ApproveRollout, AttestationRecord, BootLog,
-    Delivery, EnrolOutcome, Enrolment, EscalationRecord, ExportHold, FinishedTask, Holds, HostKeys, HostMeasurements,
-    LATE_JOINERS, Lease, NewEscalation, NewPolicy, NewToken, OperatorRecord, PolicyChange, PolicyRecord, PolicyRequest,
-    PolicyState, Previous, Publish, RENEWED_AFTER, Resolution, RolloutDocuments, RolloutRecord, SetDesired, SetPlan,
-    TaskResultOutcome, TokenKey, TokenRecord, TokenState, VerdictRecord,
+    Delivery, EndedCheck, EnrolOutcome, Enrolment, EscalationRecord, ExportHold, ExportsOf, FinishedTask, Holds,
+    HostKeys, HostMeasurements, LATE_JOINERS, Lease, NewEscalation, NewPolicy, NewToken, OperatorRecord, PolicyChange,
+    PolicyRecord, PolicyRequest, PolicyState, Previous, Publish, RENEWED_AFTER, Removed, Resolution, RolloutDocuments,
+    RolloutRecord, SetDesired, SetPlan, TaskResultOutcome, TokenKey, TokenRecord, TokenState, VerdictRecord,
 };
 pub use traits::{
     ArchiveStore, AttestationStore, AuditStore, EnrolmentStore, EscalationStore, FreezeStore, HostStore, OperatorStore,

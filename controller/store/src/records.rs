@@ -18,4 +18,4 @@ pub use policy::{
 pub use rollout::{
     ApproveRollout, LATE_JOINERS, Publish, RENEWED_AFTER, RolloutDocuments, RolloutRecord, SetDesired, SetPlan,
 };
-pub use task::{ExportHold, FinishedTask, Holds, TaskResultOutcome};
+pub use task::{EndedCheck, ExportHold, ExportsOf, FinishedTask, Holds, Removed, TaskResultOutcome};

@@ -10,13 +10,14 @@ use flota_model::release::Release;
 use flota_model::rollout::{PlanId, RolloutApproval, RolloutIntent, RolloutPlan, RolloutSpec, TargetSpec};
 use flota_model::task::{Export, HostHealth, Task};
 use flota_model::update::{DesiredState, UpdateReport};
-use flota_model::{Digest, HostId, RolloutId, TaskId, Timestamp, TokenId};
+use flota_model::{Digest, ExportId, HostId, RolloutId, TaskId, Timestamp, TokenId};
 
 use crate::{
-    AddPolicy, ApprovePolicy, ApproveRollout, AttestationRecord, BootLog, Delivery, EnrolOutcome, Enrolment,
-    EscalationRecord, ExportHold, FinishedTask, Holds, HostKeys, HostMeasurements, NewEscalation, NewPolicy, NewToken,
-    OperatorRecord, PolicyRecord, PolicyRequest, PolicyState, Previous, Publish, Resolution, RolloutDocuments,
-    RolloutRecord, SetDesired, SetPlan, StoreError, TaskResultOutcome, TokenKey, TokenRecord, VerdictRecord,
+    AddPolicy, ApprovePolicy, ApproveRollout, AttestationRecord, BootLog, Delivery, EndedCheck, EnrolOutcome,
+    Enrolment, EscalationRecord, ExportHold, ExportsOf, FinishedTask, Holds, HostKeys, HostMeasurements, NewEscalation,
+    NewPolicy, NewToken, OperatorRecord, PolicyRecord, PolicyRequest, PolicyState, Previous, Publish, Removed,
+    Resolution, RolloutDocuments, RolloutRecord, SetDesired, SetPlan, StoreError, TaskResultOutcome, TokenKey,
+    TokenRecord, VerdictRecord,
 };
 
 /// Everything.
@@ -287,7 +288,7 @@ pub trait TaskStore: Send + Sync {
     async fn add_export(&self, export: &Export, audit: &AuditEntry) -> Result<bool, StoreError>;
 
     /// Newest exports, newest first; of one host, or of all.
-    async fn exports(&self, host: Option<&HostId>, limit: u32) -> Result<Vec<Export>, StoreError>;
+    async fn exports(&self, which: ExportsOf<'_>, limit: u32) -> Result<Vec<Export>, StoreError>;
 
     /// Hosts whose export this blob is.
     async fn exporters(&self, blob: &Digest) -> Result<Vec<HostId>, StoreError>;
@@ -295,11 +296,9 @@ pub trait TaskStore: Send + Sync {
     /// Blobs of all exports.
     async fn exported_blobs(&self) -> Result<Vec<Digest>, StoreError>;
 
-    /// Of the newest health report of each host that has one: the word, and when it arrived.
-    async fn health_words(&self) -> Result<Vec<(HostId, String, Timestamp)>, StoreError>;
-
-    /// Of each host whose newest health check failed or ran out of time: why, and when.
-    async fn failed_checks(&self) -> Result<Vec<(HostId, String, Timestamp)>, StoreError>;
+    /// Of each host: what came of the health check that was asked for last, of those that asked for every check and have
+    /// ended.
+    async fn newest_checks(&self) -> Result<Vec<EndedCheck>, StoreError>;
 
     /// Newest health report of each host that has one.
     async fn health(&self) -> Result<Vec<HostHealth>, StoreError>;
@@ -311,17 +310,20 @@ pub trait ArchiveStore: Send + Sync {
     /// When the newest export of each host that has one was made.
     async fn newest_exports(&self) -> Result<Vec<(HostId, Timestamp)>, StoreError>;
 
-    /// Removes exports that were made before that, the oldest first, `limit` at most: none of these hosts, and never the
-    /// newest of a host. Returns how many; audited when there were any.
+    /// Exports that were made before that, the oldest first, `limit` at most: none of these hosts, and never the newest of a
+    /// host.
+    async fn old_exports(&self, before: Timestamp, held: &[HostId], limit: u32) -> Result<Vec<Export>, StoreError>;
+
+    /// Removes these, if the newest open hold has that number still.
     async fn remove_exports(
         &self,
-        before: Timestamp,
-        held: &[HostId],
-        limit: u32,
+        exports: &[ExportId],
+        newest_hold: Option<u32>,
         audit: &AuditEntry,
-    ) -> Result<u64, StoreError>;
+    ) -> Result<Removed, StoreError>;
 
-    /// Enters a legal hold, and gives it the next number; that of `hold` is not looked at.
+    /// Enters a legal hold, and gives it the next number; that of `hold` is not looked at. The entry's object is
+    /// `hold/NUMBER`.
     async fn add_export_hold(&self, hold: &ExportHold, audit: &AuditEntry) -> Result<u32, StoreError>;
 
     /// Legal holds, by number.
@@ -423,7 +425,7 @@ pub trait RolloutStore: Send + Sync {
 /// Times in which nothing is changed.
 #[async_trait]
 pub trait FreezeStore: Send + Sync {
-    /// Enters one, and gives it the next number; that of `freeze` is not looked at.
+    /// Enters one, and gives it the next number; that of `freeze` is not looked at. The entry's object is `freeze/NUMBER`.
     async fn add_freeze(&self, freeze: &Freeze, audit: &AuditEntry) -> Result<u32, StoreError>;
 
     /// Those that have not ended at `now`, by number; without a time, all.

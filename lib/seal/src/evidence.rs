@@ -136,11 +136,6 @@ impl<'a> Log<'a> {
         let own = self.entries.iter().filter(|entry| entry.entry.object == self.object);
         own.map(|entry| (entry, details(entry)))
     }
-
-    /// The first entry with this action.
-    fn first(&self, action: &str) -> Option<u64> {
-        self.own().find(|(entry, _)| entry.entry.action == action).map(|(entry, _)| entry.sequence)
-    }
 }
 
 fn details(entry: &EvidenceEntry) -> Value {
@@ -154,7 +149,7 @@ fn of_rollout(rollout: &RolloutEvidence, entries: &[EvidenceEntry]) -> Result<Ve
     let plans: Vec<RolloutPlan> = plans.collect::<Result<_, _>>().map_err(|_| BadEvidence::Unreadable("a plan"))?;
     let log = Log { object: format!("rollout/{}", rollout.id), entries };
     let digest = Digest::of(rollout.specification.as_bytes());
-    let mut checks = vec![specified(&log, rollout, &spec, &digest), approved(&log, &spec, &digest)];
+    let mut checks = vec![specified(&log, rollout, &spec, &digest), approved(&log, &spec)];
     checks.push(planned(&log, rollout, &plans));
     if let Some(last) = plans.last() {
         checks.push(ended(last));
@@ -175,20 +170,27 @@ fn specified(log: &Log<'_>, rollout: &RolloutEvidence, spec: &RolloutSpec, diges
     Check { holds, sentence }
 }
 
-/// Enough persons agreed to it, none of them its author, before it ran.
-fn approved(log: &Log<'_>, spec: &RolloutSpec, digest: &Digest) -> Check {
-    let began = log.first("rollout.running").unwrap_or(u64::MAX);
-    let approvers: BTreeSet<&str> = log
-        .own()
-        .filter(|(entry, details)| {
-            entry.entry.action == "rollout.approve"
-                && details["spec"] == digest.to_string()
-                && (entry.sequence < began || !spec.amended_by.is_empty())
-        })
-        .map(|(entry, _)| entry.entry.actor.as_str())
-        .filter(|actor| !spec.is_author(actor))
-        .collect();
+/// Whenever it ran, enough persons had agreed to it as it was then, none of whom had written or amended it.
+fn approved(log: &Log<'_>, spec: &RolloutSpec) -> Check {
     let needed = usize::try_from(spec.approvals).unwrap_or(usize::MAX);
+    let (mut authors, mut approvers) = (BTreeSet::<&str>::new(), BTreeSet::<&str>::new());
+    let (mut digest, mut holds) = (String::new(), true);
+    for (entry, details) in log.own().filter(|(entry, _)| entry.entry.outcome == "ok") {
+        let actor = entry.entry.actor.as_str();
+        match entry.entry.action.as_str() {
+            action @ ("rollout.create" | "rollout.amend") => {
+                let named = if action == "rollout.create" { &details["spec"] } else { &details["amended"] };
+                named.as_str().unwrap_or_default().clone_into(&mut digest);
+                authors.insert(actor);
+                approvers.clear();
+            }
+            "rollout.approve" if details["spec"] == digest && !authors.contains(actor) => {
+                approvers.insert(actor);
+            }
+            "rollout.running" => holds &= approvers.len() >= needed,
+            _ => {}
+        }
+    }
     let names: Vec<&str> = approvers.iter().map(|actor| actor.trim_start_matches("operator/")).collect();
     let names = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
     let author = &spec.created_by;
@@ -197,7 +199,7 @@ fn approved(log: &Log<'_>, spec: &RolloutSpec, digest: &Digest) -> Check {
         1 => format!("1 approval was needed beside {author}: given by {names}"),
         _ => format!("{needed} approvals were needed beside {author}: given by {names}"),
     };
-    Check { holds: approvers.len() >= needed, sentence }
+    Check { holds, sentence }
 }
 
 /// Every plan is one that the log names.
@@ -219,8 +221,8 @@ fn ended(last: &RolloutPlan) -> Check {
 
 /// Every host that counts as updated proved by a quote what it runs, and made its security export first.
 fn hosts(log: &Log<'_>, spec: &RolloutSpec, last: &RolloutPlan) -> Vec<Check> {
-    let committed: Vec<(&HostId, &TargetPlan)> =
-        last.targets.iter().filter(|(_, target)| target.state == TargetState::Committed).collect();
+    let committed: Vec<&HostId> =
+        last.targets.iter().filter(|(_, target)| was_updated(target)).map(|(host, _)| host).collect();
     let mut quotes = BTreeMap::<&str, u64>::new();
     let mut exports = BTreeSet::<&str>::new();
     for entry in log.entries {
@@ -236,24 +238,28 @@ fn hosts(log: &Log<'_>, spec: &RolloutSpec, last: &RolloutPlan) -> Vec<Check> {
             _ => {}
         }
     }
-    let without = |has: &dyn Fn(&str, &TargetPlan) -> bool| -> Vec<String> {
-        let lacks = committed.iter().filter(|(host, target)| !has(host.as_str(), target));
-        lacks.map(|(host, _)| name(spec, host)).collect()
+    let without = |has: &dyn Fn(&str) -> bool| -> Vec<String> {
+        let lacks = committed.iter().filter(|host| !has(host.as_str()));
+        lacks.map(|host| name(spec, host)).collect()
     };
-    let unproved = without(&|host, _| quotes.contains_key(host));
+    let unproved = without(&|host| quotes.contains_key(host));
     let mut checks = vec![Check {
         holds: unproved.is_empty(),
         sentence: counted(committed.len(), &unproved, "proved by a quote that passed what they run"),
     }];
     if spec.direction == Direction::Forward && last.state != RolloutState::Draft {
-        // A host that ran the release before it began was not updated, and made no export.
-        let unexported = without(&|host, target| exports.contains(host) || target.reason.text.starts_with(RAN_ALREADY));
+        let unexported = without(&|host| exports.contains(host));
         checks.push(Check {
             holds: unexported.is_empty(),
-            sentence: counted(committed.len(), &unexported, "made a security export before their update"),
+            sentence: counted(committed.len(), &unexported, "made a security export for it"),
         });
     }
     checks
+}
+
+/// A host that ran the release before it began was not updated: it made no export, and its quote is of an earlier time.
+fn was_updated(target: &TargetPlan) -> bool {
+    target.state == TargetState::Committed && !target.reason.text.starts_with(RAN_ALREADY)
 }
 
 /// Whether a quote was made over the release that this host was to run.

@@ -37,8 +37,16 @@ pub(crate) async fn approve(invocation: &Invocation, args: Approve) -> Result<Ex
     let session = invocation.session().await?;
     let rollout = show(&session, id).await?;
     is_the_one(&rollout, looked_at.as_deref())?;
-    let forecast = plan::foresee(&session, id, 0).await?;
-    invocation.out.talk(rollout_forecast::render(&forecast, invocation.out.talk_style).trim_end());
+    match plan::foresee(&session, id, 0).await {
+        Ok(forecast) => {
+            invocation.out.talk(rollout_forecast::render(&forecast, invocation.out.talk_style).trim_end());
+        }
+        // It can be judged without one: the controller may be too busy to say how it would go.
+        Err(failure) if failure.exit() == Exit::Unreachable => {
+            invocation.out.talk("! there is no forecast: the controller did not answer in time");
+        }
+        Err(failure) => return Err(failure),
+    }
     let repeat = format!("flota rollout approve {id} --plan {} --yes", short(&rollout.spec));
     let question = format!("{}Approve {id}{}?", consequence(&rollout), in_context(invocation)?);
     confirm::moderate(invocation, &question, yes, &repeat)?;

@@ -29,6 +29,7 @@ pub(crate) struct Fleet {
     listening_since: Timestamp,
     plan: Option<RolloutPlan>,
     hosts: Vec<HostFacts>,
+    retired: BTreeSet<HostId>,
 }
 
 impl Fleet {
@@ -86,6 +87,7 @@ impl Fleet {
             now: Timestamp::from_micros(0),
             listening_since: Timestamp::from_micros(0),
             plan: None,
+            retired: BTreeSet::new(),
             hosts: ids.into_iter().enumerate().map(|(index, id)| facts(index, id)).collect(),
         }
     }
@@ -164,7 +166,8 @@ impl Fleet {
     }
 
     pub(crate) fn snapshot(&self) -> FleetSnapshot {
-        FleetSnapshot::new(self.hosts.iter().cloned(), self.listening_since).with_freezes(self.freezes.clone())
+        let hosts = self.hosts.iter().filter(|facts| !self.retired.contains(&facts.host.id)).cloned();
+        FleetSnapshot::new(hosts, self.listening_since).with_freezes(self.freezes.clone())
     }
 
     fn planned(&self) -> Planned {
@@ -197,7 +200,7 @@ impl Fleet {
     /// A health report arrives.
     pub(crate) fn health(&mut self, index: usize, can_trade: bool) {
         let finding = if can_trade { HealthFinding::CanTrade } else { HealthFinding::CannotTrade };
-        self.hosts[index].health = Some(HealthFact { finding, at: self.now });
+        self.hosts[index].health = Some(HealthFact { finding, asked_at: self.now });
     }
 
     /// Another host comes, in the last wave.
@@ -211,6 +214,11 @@ impl Fleet {
         (target.name, target.wave) = (format!("bot-{index}").parse().unwrap(), wave);
         self.spec.targets.insert(id, target);
         index
+    }
+
+    /// It leaves the fleet.
+    pub(crate) fn retire(&mut self, index: usize) {
+        self.retired.insert(self.id(index).clone());
     }
 
     pub(crate) fn wish(&mut self, index: usize) -> &mut HostWish {

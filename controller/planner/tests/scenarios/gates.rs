@@ -339,21 +339,6 @@ fn who_comes_back_to_a_wave_that_halted_or_paused_is_not_started_before_a_person
 #[test]
 fn a_failure_that_another_rollout_mends_stays_a_failure_of_this_one() {
     let mut fleet = Fleet::new(3, 1, 2);
-    fleet.spec.gates.health = HealthGate::Asked;
-    fleet.plan();
-    fleet.succeed(0);
-    fleet.plan();
-    fleet.health(0, false);
-    fleet.plan();
-    assert_eq!(fleet.state(), RolloutState::Halted);
-    fleet.later(Duration::from_secs(1));
-    fleet.wanted_by_another(0, "4.12.1");
-    fleet.health(0, true);
-    fleet.plan();
-    assert!(matches!(fleet.target(0), TargetState::Unhealthy { .. }), "it is well with another release");
-    assert_eq!((fleet.state(), fleet.never_asked()), (RolloutState::Halted, vec![1, 2]));
-
-    let mut fleet = Fleet::new(3, 1, 2);
     fleet.plan();
     fleet.silence(0);
     fleet.later(flota_planner::DARK_AFTER);

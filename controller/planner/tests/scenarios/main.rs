@@ -1,6 +1,7 @@
 //! Rollouts played through the planner with a fleet that does what hosts do: accept, succeed, fail, vanish, return.
 #![expect(clippy::unwrap_used, reason = "tests panic")]
 
+mod failures;
 mod fleet;
 mod forecasts;
 mod gates;

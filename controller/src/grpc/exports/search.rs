@@ -1,11 +1,14 @@
 //! A search through the archive.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use flota_model::task::Export;
 use flota_model::{HostId, Selector, Timestamp};
 use flota_proto::v1;
+use flota_store::ExportsOf;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc::Sender;
 use tonic::Status;
 
@@ -31,6 +34,26 @@ pub(super) struct Search {
     source: String,
     limit: u32,
     exports: Vec<Export>,
+    /// Where there are older ones that are not looked through.
+    oldest: Option<Timestamp>,
+}
+
+/// How long a hit waits for whoever asked; then nobody listens any more.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Who asked, from a thread that may wait.
+pub(super) struct Hearer {
+    pub(super) sender: Sender<Result<v1::SearchHit, Status>>,
+    pub(super) runtime: Handle,
+}
+
+impl Hearer {
+    fn tell(&self, hit: v1::SearchHit) -> Next {
+        match self.runtime.block_on(self.sender.send_timeout(Ok(hit), PATIENCE)) {
+            Ok(()) => Next::Entry,
+            Err(_) => Next::Stop,
+        }
+    }
 }
 
 impl Search {
@@ -56,19 +79,18 @@ impl Search {
             .filter(|host| named.as_ref().is_none_or(|named| host.id == *named))
             .map(|host| host.id)
             .collect();
-        let mut exports = core.store.exports(None, NO_LIMIT).await?;
-        exports.retain(|export| {
-            let late = since.is_some_and(|since| export.at < since);
-            let early = until.is_some_and(|until| export.at >= until);
-            meant.contains(&export.host) && !late && !early
-        });
+        let between = ExportsOf { host: named.as_ref(), since, until };
+        let mut exports = core.store.exports(between, NO_LIMIT).await?;
+        let left_out = u32::try_from(exports.len()).is_ok_and(|number| number >= NO_LIMIT);
+        let oldest = exports.last().filter(|_| left_out).map(|export| export.at);
+        exports.retain(|export| meant.contains(&export.host));
         if !all {
             let mut seen = BTreeSet::new();
             exports.retain(|export| seen.insert(export.host.clone()));
         }
         let words = text.split_whitespace().map(str::to_lowercase).collect();
         let limit = if limit == 0 { DEFAULT_HITS } else { limit.min(MAX_HITS) };
-        Ok(Self { words, source, limit, exports })
+        Ok(Self { words, source, limit, exports, oldest })
     }
 
     /// For the audit log.
@@ -77,32 +99,41 @@ impl Search {
     }
 
     /// Goes through the files; stops when it has found enough, or when nobody listens.
-    pub(super) fn run(self, blobs: &BlobFolder, sender: &Sender<Result<v1::SearchHit, Status>>) {
+    pub(super) fn run(self, blobs: &BlobFolder, hearer: &Hearer) {
         let mut sum = v1::SearchHit::default();
+        if let Some(oldest) = self.oldest {
+            let rest = format!("exports before {oldest}: {NO_LIMIT} are looked through at once; use --host or --until");
+            sum.unreadable.push(rest);
+        }
         for export in &self.exports {
-            if sum.cut || sender.is_closed() {
+            if sum.cut || hearer.sender.is_closed() {
                 break;
             }
             sum.exports = sum.exports.saturating_add(1);
-            if let Err(why) = self.look(blobs, export, sender, &mut sum)
-                && sum.unreadable.len() < NAMED
-            {
-                sum.unreadable.push(format!("{} of {}: {why}", export.id, export.host_name));
+            match self.look(blobs, export, hearer, &mut sum) {
+                // What was not taken in time is not all: without a sum the search counts as cut off.
+                Ok(Next::Stop) if !sum.cut => return,
+                Ok(Next::Stop) => break,
+                Err(why) if sum.unreadable.len() < NAMED => {
+                    sum.unreadable.push(format!("{} of {}: {why}", export.id, export.host_name));
+                }
+                Ok(Next::Entry) | Err(_) => {}
             }
         }
         // Whoever has left does not want the sum either.
-        drop(sender.blocking_send(Ok(sum)));
+        let _left = hearer.tell(sum);
     }
 
     fn look(
         &self,
         blobs: &BlobFolder,
         export: &Export,
-        sender: &Sender<Result<v1::SearchHit, Status>>,
+        hearer: &Hearer,
         sum: &mut v1::SearchHit,
-    ) -> Result<(), String> {
+    ) -> Result<Next, String> {
         let file = blobs.read(&export.blob, 0).map_err(|error| flota_daemon::error_chain::chain(&error))?;
         let file = file.ok_or_else(|| "its file is not in the archive".to_owned())?;
+        let mut next = Next::Entry;
         let mut take = |source: crate::archive::search::Source, entry: &str| {
             let wanted = self.source.is_empty() || self.source == source.as_str();
             if !wanted || !matches(entry, &self.words) {
@@ -110,7 +141,8 @@ impl Search {
             }
             if sum.hits >= self.limit {
                 sum.cut = true;
-                return Next::Stop;
+                next = Next::Stop;
+                return next;
             }
             sum.hits = sum.hits.saturating_add(1);
             let hit = v1::SearchHit {
@@ -121,8 +153,10 @@ impl Search {
                 entry_json: entry.to_owned(),
                 ..v1::SearchHit::default()
             };
-            if sender.blocking_send(Ok(hit)).is_err() { Next::Stop } else { Next::Entry }
+            next = hearer.tell(hit);
+            next
         };
-        entries(std::io::BufReader::new(file), &mut take).map_err(|error| error.to_string())
+        entries(std::io::BufReader::new(file), &mut take).map_err(|error| error.to_string())?;
+        Ok(next)
     }
 }

@@ -66,7 +66,7 @@ pub(super) fn resume(record: &RolloutRecord, accepted: Accepted) -> Decided {
         }
         RolloutState::Halted => {
             // The wave's own gates were looked at too, where it has come to its end.
-            if has_ended(record, plan) {
+            if plan.stands_after == Some(plan.wave) || has_ended(record, plan) {
                 next.wishes.released_waves = next.wishes.released_waves.max(past_this_wave);
             }
             Ok(next)

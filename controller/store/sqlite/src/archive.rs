@@ -2,12 +2,14 @@
 
 use async_trait::async_trait;
 use flota_model::audit::AuditEntry;
-use flota_model::{HostId, Timestamp};
-use flota_store::{ArchiveStore, ExportHold, Holds, StoreError};
+use flota_model::task::Export;
+use flota_model::{ExportId, HostId, Timestamp};
+use flota_store::{ArchiveStore, ExportHold, Holds, Removed, StoreError};
 
 use crate::SqliteStore;
 use crate::audit::append;
 use crate::row::Origin;
+use crate::tasks::record::{ExportRow, OLD_EXPORTS};
 
 #[async_trait]
 impl ArchiveStore for SqliteStore {
@@ -21,26 +23,32 @@ impl ArchiveStore for SqliteStore {
         .collect()
     }
 
+    async fn old_exports(&self, before: Timestamp, held: &[HostId], limit: u32) -> Result<Vec<Export>, StoreError> {
+        let reading = self.read("listing exports that are kept no longer");
+        let query = sqlx::query_as::<_, ExportRow>(OLD_EXPORTS).bind(limit).bind(before.as_micros());
+        reading.all(query.bind(reading.json(held)?)).await?.into_iter().map(Export::try_from).collect()
+    }
+
     async fn remove_exports(
         &self,
-        before: Timestamp,
-        held: &[HostId],
-        limit: u32,
+        exports: &[ExportId],
+        newest_hold: Option<u32>,
         audit: &AuditEntry,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Removed, StoreError> {
         let mut writing = self.write("removing old exports").await?;
-        let held = writing.json(held)?;
-        let select = "select id from exports e where at < $1 and host not in (select value from json_each($2)) \
-                      and at < (select max(at) from exports o where o.host = e.host) order by at limit $3";
-        let query = sqlx::query_as::<_, (String,)>(select).bind(before.as_micros()).bind(held).bind(limit);
-        let old: Vec<String> = writing.all(query).await?.into_iter().map(|(id,)| id).collect();
-        let ids = writing.json(&old)?;
+        let select = "select max(id) from export_holds where released_at is null";
+        let (newest,) = writing.one(sqlx::query_as::<_, (Option<i64>,)>(select)).await?;
+        if newest != newest_hold.map(i64::from) {
+            return Ok(Removed::HoldsChanged);
+        }
+        let ids = writing.json(exports)?;
         let unname = "update tasks set export = null where export in (select value from json_each($1))";
         writing.run(sqlx::query(unname).bind(ids.clone())).await?;
         let remove = "delete from exports where id in (select value from json_each($1))";
-        let removed = writing.run(sqlx::query(remove).bind(ids)).await?;
-        writing.commit_if(removed > 0, audit).await?;
-        Ok(removed)
+        writing.run(sqlx::query(remove).bind(ids)).await?;
+        append(&mut writing, audit).await?;
+        writing.commit().await?;
+        Ok(Removed::Done)
     }
 
     async fn add_export_hold(&self, hold: &ExportHold, audit: &AuditEntry) -> Result<u32, StoreError> {
@@ -54,7 +62,7 @@ impl ArchiveStore for SqliteStore {
             .bind(created_by)
             .bind(created_at.as_micros());
         let (id,) = writing.one(query).await?;
-        append(&mut writing, audit).await?;
+        append(&mut writing, &AuditEntry { object: format!("hold/{id}"), ..audit.clone() }).await?;
         writing.commit().await?;
         Origin { table: "export_holds", row: "the newest" }.number("id", id)
     }

@@ -24,7 +24,7 @@ impl FreezeStore for SqliteStore {
             .bind(reason)
             .bind(created_by);
         let (id,) = writing.one(query).await?;
-        append(&mut writing, audit).await?;
+        append(&mut writing, &AuditEntry { object: format!("freeze/{id}"), ..audit.clone() }).await?;
         writing.commit().await?;
         Origin { table: "freezes", row: "the newest" }.number("id", id)
     }

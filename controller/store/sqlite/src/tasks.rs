@@ -1,12 +1,12 @@
 //! Tasks, and the exports and health reports that come of them.
 
-mod record;
+pub(crate) mod record;
 
 use async_trait::async_trait;
 use flota_model::audit::AuditEntry;
 use flota_model::task::{Export, HostHealth, Task, TaskState};
 use flota_model::{Digest, ExportId, HostId, RolloutId, TaskId, Timestamp};
-use flota_store::{FinishedTask, StoreError, TaskResultOutcome, TaskStore};
+use flota_store::{EndedCheck, ExportsOf, FinishedTask, StoreError, TaskResultOutcome, TaskStore};
 
 use crate::SqliteStore;
 use crate::audit::append;
@@ -108,10 +108,16 @@ impl TaskStore for SqliteStore {
         Ok(true)
     }
 
-    async fn exports(&self, host: Option<&HostId>, limit: u32) -> Result<Vec<Export>, StoreError> {
+    async fn exports(&self, which: ExportsOf<'_>, limit: u32) -> Result<Vec<Export>, StoreError> {
+        let ExportsOf { host, since, until } = which;
+        let select = if host.is_some() { record::EXPORTS_OF_HOST } else { record::EXPORTS };
+        let query = sqlx::query_as::<_, ExportRow>(select)
+            .bind(limit)
+            .bind(since.map_or(i64::MIN, Timestamp::as_micros))
+            .bind(until.map_or(i64::MAX, Timestamp::as_micros));
         let query = match host {
-            Some(host) => sqlx::query_as::<_, ExportRow>(record::EXPORTS_OF_HOST).bind(limit).bind(host.as_str()),
-            None => sqlx::query_as::<_, ExportRow>(record::EXPORTS).bind(limit),
+            Some(host) => query.bind(host.as_str()),
+            None => query,
         };
         self.read("listing exports").all(query).await?.into_iter().map(Export::try_from).collect()
     }
@@ -130,27 +136,21 @@ impl TaskStore for SqliteStore {
         rows.iter().map(|(blob,)| Origin { table: "exports", row: blob }.parse("blob", blob)).collect()
     }
 
-    async fn health_words(&self) -> Result<Vec<(HostId, String, Timestamp)>, StoreError> {
-        let query =
-            sqlx::query_as::<_, (String, String, i64)>("select host, overall, at from host_health order by host");
-        let rows = self.read("reading how healthy hosts are").all(query).await?.into_iter();
-        rows.map(|(host, overall, at)| {
-            let origin = Origin { table: "host_health", row: &host };
-            Ok((origin.parse("host", &host)?, overall, Timestamp::from_micros(at)))
-        })
-        .collect()
-    }
-
-    async fn failed_checks(&self) -> Result<Vec<(HostId, String, Timestamp)>, StoreError> {
-        let select = "select h.id, t.detail, t.finished_at from hosts h join tasks t on t.id = \
+    async fn newest_checks(&self) -> Result<Vec<EndedCheck>, StoreError> {
+        let select = "select h.id, t.state, t.detail, t.health, t.created_at from hosts h join tasks t on t.id = \
                       (select o.id from tasks o where o.host = h.id and json_extract(o.kind, '$.kind') = 'health' \
-                       and o.finished_at is not null order by o.finished_at desc limit 1) \
-                      where t.state in ('failed', 'expired') order by h.id";
-        let query = sqlx::query_as::<_, (String, String, i64)>(select);
-        let rows = self.read("reading which health checks failed").all(query).await?.into_iter();
-        rows.map(|(host, detail, at)| {
+                       and json_array_length(o.kind, '$.checks') = 0 and o.finished_at is not null \
+                       order by o.created_at desc, o.finished_at desc limit 1) order by h.id";
+        let query = sqlx::query_as::<_, (String, String, String, Option<String>, i64)>(select);
+        let rows = self.read("reading how the newest health checks ended").all(query).await?.into_iter();
+        rows.map(|(host, state, detail, health, asked_at)| {
             let origin = Origin { table: "tasks", row: &host };
-            Ok((origin.parse("host", &host)?, detail, Timestamp::from_micros(at)))
+            let outcome = match (origin.parse("state", &state)?, health) {
+                (TaskState::Done, Some(word)) => Ok(word),
+                _ => Err(detail),
+            };
+            let host = origin.parse("host", &host)?;
+            Ok(EndedCheck { host, asked_at: Timestamp::from_micros(asked_at), outcome })
         })
         .collect()
     }

@@ -1,10 +1,10 @@
 //! The archive of exports.
 
-use flota_model::HostId;
 use flota_model::task::{Export, TaskState};
+use flota_model::{ExportId, HostId};
 
 use super::fixtures::{enrolled, entry, export, export_id, logged, second, task, task_id};
-use crate::{ExportHold, FinishedTask, Holds, Store, TaskResultOutcome};
+use crate::{ExportHold, ExportsOf, FinishedTask, Holds, Removed, Store, TaskResultOutcome};
 
 fn finished(export: Export) -> FinishedTask {
     FinishedTask { state: TaskState::Done, detail: String::new(), export: Some(export), health: None, at: second(30) }
@@ -18,7 +18,7 @@ pub async fn a_task_brings_its_export(store: &dyn Store) {
     let audit = entry("task.finish", "task");
     let outcome = store.finish_task(&host, &task_id(1), &finished(made.clone()), &audit).await.unwrap();
     assert_eq!(outcome, TaskResultOutcome::Stored);
-    assert_eq!(store.exports(Some(&host), 10).await.unwrap(), [made]);
+    assert_eq!(store.exports(ExportsOf::host(&host), 10).await.unwrap(), [made]);
     assert_eq!(store.tasks(&[task_id(1)]).await.unwrap()[0].export, Some(export_id(5)));
 }
 
@@ -30,7 +30,7 @@ pub async fn the_same_blob_is_the_same_export(store: &dyn Store) {
     let again = finished(export(6, 1, "bundle"));
     let outcome = store.finish_task(&host, &task_id(1), &again, &entry("task.finish", "task")).await.unwrap();
     assert_eq!(outcome, TaskResultOutcome::Stored);
-    assert_eq!(store.exports(None, 10).await.unwrap(), [export(5, 1, "bundle")]);
+    assert_eq!(store.exports(ExportsOf::ALL, 10).await.unwrap(), [export(5, 1, "bundle")]);
     assert_eq!(store.tasks(&[task_id(1)]).await.unwrap()[0].export, Some(export_id(5)));
 }
 
@@ -47,8 +47,8 @@ pub async fn an_export_is_stored_once_for_each_host(store: &dyn Store) {
     ] {
         assert_eq!(store.add_export(&export, &audit).await.unwrap(), stored, "{export:?}");
     }
-    assert_eq!(store.exports(Some(&one), 10).await.unwrap().len(), 2);
-    assert_eq!(store.exports(Some(&two), 10).await.unwrap().len(), 1);
+    assert_eq!(store.exports(ExportsOf::host(&one), 10).await.unwrap().len(), 2);
+    assert_eq!(store.exports(ExportsOf::host(&two), 10).await.unwrap().len(), 1);
     assert_eq!(logged(store).await, before + 3);
 }
 
@@ -60,8 +60,8 @@ pub async fn exports_are_listed_newest_first(store: &dyn Store) {
         store.add_export(&export, &entry("export.store", "export")).await.unwrap();
     }
     let ids = |exports: Vec<Export>| exports.into_iter().map(|export| export.id).collect::<Vec<_>>();
-    assert_eq!(ids(store.exports(None, 2).await.unwrap()), [export_id(7), export_id(6)]);
-    assert_eq!(ids(store.exports(Some(&one), 10).await.unwrap()), [export_id(7), export_id(5)]);
+    assert_eq!(ids(store.exports(ExportsOf::ALL, 2).await.unwrap()), [export_id(7), export_id(6)]);
+    assert_eq!(ids(store.exports(ExportsOf::host(&one), 10).await.unwrap()), [export_id(7), export_id(5)]);
 }
 
 /// So that no host passes another's export off as its own, and no blob is removed that is somebody's.
@@ -97,12 +97,22 @@ pub async fn old_exports_are_removed_and_held_ones_are_not(store: &dyn Store) {
     expected.sort();
     assert_eq!(newest, expected);
     let (before, audit) = (logged(store).await, entry("export.expire", "exports"));
-    let remove = async |at: i64, held: &[HostId]| store.remove_exports(second(at), held, 10, &audit).await.unwrap();
-    assert_eq!(remove(10, &[]).await, 0);
-    assert_eq!(logged(store).await, before);
+    let remove = async |at: i64, held: &[HostId]| {
+        let old = store.old_exports(second(at), held, 10).await.unwrap();
+        let ids: Vec<ExportId> = old.iter().map(|export| export.id.clone()).collect();
+        assert_eq!(store.remove_exports(&ids, Some(7), &audit).await.unwrap(), Removed::HoldsChanged);
+        assert_eq!(store.old_exports(second(at), held, 10).await.unwrap(), old);
+        assert_eq!(store.remove_exports(&ids, None, &audit).await.unwrap(), Removed::Done);
+        ids.len()
+    };
+    assert_eq!(store.old_exports(second(10), &[], 10).await.unwrap(), []);
+    assert_eq!(store.old_exports(second(99), &[], 1).await.unwrap().len(), 1);
+    let between = ExportsOf { since: Some(second(20)), until: Some(second(40)), ..ExportsOf::ALL };
+    assert_eq!(store.exports(between, 10).await.unwrap().len(), 2);
+    assert_eq!(store.exports(ExportsOf { host: Some(&two), ..between }, 10).await.unwrap(), []);
     assert_eq!(remove(99, std::slice::from_ref(&two)).await, 2);
-    assert_eq!(store.exports(Some(&one), 10).await.unwrap().len(), 1, "its newest stays");
-    assert_eq!(store.exports(Some(&two), 10).await.unwrap().len(), 2);
+    assert_eq!(store.exports(ExportsOf::host(&one), 10).await.unwrap().len(), 1, "its newest stays");
+    assert_eq!(store.exports(ExportsOf::host(&two), 10).await.unwrap().len(), 2);
     assert_eq!(remove(99, &[]).await, 1);
     assert_eq!(logged(store).await, before + 2);
 }
@@ -116,7 +126,8 @@ pub async fn an_export_of_a_task_can_be_removed(store: &dyn Store) {
     let new = Export { at: second(20), ..export(6, 1, "new") };
     store.add_export(&new, &entry("export.store", "export")).await.unwrap();
     let audit = entry("export.expire", "exports");
-    assert_eq!(store.remove_exports(second(15), &[], 10, &audit).await.unwrap(), 1);
+    assert_eq!(store.remove_exports(&[export_id(5)], None, &audit).await.unwrap(), Removed::Done);
+    assert_eq!(store.exports(ExportsOf::ALL, 10).await.unwrap().len(), 1);
     assert_eq!(store.tasks(&[task_id(1)]).await.unwrap()[0].export, None);
 }
 

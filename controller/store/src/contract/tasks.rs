@@ -4,7 +4,7 @@ use flota_model::task::{HostHealth, Task, TaskKind, TaskState};
 use futures_util::future::join;
 
 use super::fixtures::{enrolled, entry, host_id, logged, second, task, task_id};
-use crate::{FinishedTask, Store, StoreError, TaskResultOutcome};
+use crate::{EndedCheck, FinishedTask, Store, StoreError, TaskResultOutcome};
 
 fn finished(state: TaskState, detail: &str) -> FinishedTask {
     FinishedTask { state, detail: detail.into(), export: None, health: None, at: second(30) }
@@ -148,19 +148,33 @@ pub async fn the_newest_health_report_of_a_host_is_kept(store: &dyn Store) {
     assert_eq!(one(store, 2).await.health.as_deref(), Some("healthy"));
 }
 
-/// What the newest check came to counts, not what one before it did.
-pub async fn a_health_check_that_failed_is_known_until_another_ends(store: &dyn Store) {
+/// What the check that was asked for last came to counts, not what came last; a check of a part answers no question about
+/// the whole.
+pub async fn the_health_check_that_was_asked_for_last_counts(store: &dyn Store) {
     let host = enrolled(store, 1).await;
-    let check = |number| Task { kind: TaskKind::Health { checks: Vec::new() }, ..task(number, 1) };
-    added(store, &[check(1), check(2), task(3, 1)]).await;
-    assert_eq!(store.failed_checks().await.unwrap(), []);
+    let check = |number, at| {
+        let kind = TaskKind::Health { checks: Vec::new() };
+        Task { kind, created_at: second(at), ..task(number, 1) }
+    };
+    let part = Task { kind: TaskKind::Health { checks: vec!["time".into()] }, created_at: second(25), ..task(4, 1) };
+    added(store, &[check(1, 20), check(2, 22), task(3, 1), part]).await;
+    assert_eq!(store.newest_checks().await.unwrap(), []);
     let end = async |number: u64, state, at, detail: &str| {
-        let result = FinishedTask { at: second(at), ..finished(state, detail) };
+        let report = HostHealth {
+            host: host_id(1),
+            overall: "degraded".into(),
+            at: second(at),
+            report_json: r#"{"overall":"degraded"}"#.into(),
+        };
+        let health = (state == TaskState::Done).then_some(report);
+        let result = FinishedTask { at: second(at), health, ..finished(state, detail) };
         store.finish_task(&host, &task_id(number), &result, &entry("task.finish", "task")).await.unwrap();
     };
+    let ended = |at, outcome| [EndedCheck { host: host_id(1), asked_at: second(at), outcome }];
     end(1, TaskState::Failed, 31, "no exchange is set up").await;
     end(3, TaskState::Failed, 33, "no space for an export").await;
-    assert_eq!(store.failed_checks().await.unwrap(), [(host.clone(), "no exchange is set up".into(), second(31))]);
+    end(4, TaskState::Done, 33, "").await;
+    assert_eq!(store.newest_checks().await.unwrap(), ended(20, Err("no exchange is set up".to_owned())));
     end(2, TaskState::Done, 34, "").await;
-    assert_eq!(store.failed_checks().await.unwrap(), []);
+    assert_eq!(store.newest_checks().await.unwrap(), ended(22, Ok("degraded".to_owned())));
 }

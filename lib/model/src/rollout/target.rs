@@ -28,7 +28,7 @@ const fn is_zero(number: &u32) -> bool {
 impl TargetPlan {
     /// Counts towards a halt.
     pub const fn counts_as_failed(&self) -> bool {
-        let open_retry = self.retried > 0 && !matches!(self.state, TargetState::Committed | TargetState::Skipped);
+        let open_retry = self.retried > 0 && !matches!(self.state, TargetState::Committed);
         self.state.is_failure() || open_retry
     }
 }

@@ -203,7 +203,7 @@ fn missing_approvals_quotes_and_exports_are_named() {
     assert_eq!(other.failing(), ["0 of 1 updated hosts proved by a quote that passed what they run; not fra-bot-01"]);
     let mut without = made();
     without.log.remove(4);
-    assert_eq!(without.failing(), ["0 of 1 updated hosts made a security export before their update; not fra-bot-01"]);
+    assert_eq!(without.failing(), ["0 of 1 updated hosts made a security export for it; not fra-bot-01"]);
     let mut open = made();
     open.plan.state = RolloutState::Running;
     assert!(open.failing().iter().any(|check| check.starts_with("it is running")), "{:?}", open.failing());

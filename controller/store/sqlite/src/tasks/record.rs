@@ -76,13 +76,20 @@ macro_rules! select_exports {
     };
 }
 
-/// The newest `$1`.
-pub(super) const EXPORTS: &str = select_exports!("order by e.at desc, e.id desc limit $1");
-/// The newest `$1` of the host `$2`.
-pub(super) const EXPORTS_OF_HOST: &str = select_exports!("where e.host = $2 order by e.at desc, e.id desc limit $1");
+/// The newest `$1` from `$2` on and before `$3`.
+pub(super) const EXPORTS: &str =
+    select_exports!("where e.at >= $2 and e.at < $3 order by e.at desc, e.id desc limit $1");
+/// The newest `$1` from `$2` on and before `$3` of the host `$4`.
+pub(super) const EXPORTS_OF_HOST: &str =
+    select_exports!("where e.host = $4 and e.at >= $2 and e.at < $3 order by e.at desc, e.id desc limit $1");
+/// The oldest `$1` before `$2` that are not the newest of their host, of hosts that are not in `$3`.
+pub(crate) const OLD_EXPORTS: &str = select_exports!(
+    "where e.at < $2 and e.host not in (select value from json_each($3)) \
+     and e.at < (select max(at) from exports o where o.host = e.host) order by e.at limit $1"
+);
 
 #[derive(sqlx::FromRow)]
-pub(super) struct ExportRow {
+pub(crate) struct ExportRow {
     id: String,
     host: String,
     host_name: String,
