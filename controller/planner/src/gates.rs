@@ -40,7 +40,9 @@ pub(crate) enum WaveEnd {
 
 /// How the wave in progress stands.
 pub(crate) fn wave_end(spec: &RolloutSpec, intent: &RolloutIntent, plan: &RolloutPlan) -> WaveEnd {
-    let members: Vec<&TargetPlan> = in_wave(spec, plan).filter(|target| target.state != TargetState::Skipped).collect();
+    // Who failed is not forgotten by being left out afterwards.
+    let counts = |target: &&TargetPlan| target.state != TargetState::Skipped || target.counts_as_failed();
+    let members: Vec<&TargetPlan> = in_wave(spec, plan).filter(counts).collect();
     // Where it stands already, it has ended once: who comes back or is tried again does not begin it anew.
     let stands = plan.stands_after == Some(plan.wave);
     let open = |target: &TargetPlan| is_moving(target) || target.state == TargetState::Pending;
@@ -103,5 +105,5 @@ fn is_unknown(target: &TargetPlan) -> bool {
 }
 
 fn has_ended(target: &TargetPlan) -> bool {
-    target.state.is_failure() || matches!(target.state, TargetState::Committed | TargetState::Unknown { .. })
+    target.counts_as_failed() || matches!(target.state, TargetState::Committed | TargetState::Unknown { .. })
 }

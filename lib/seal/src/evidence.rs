@@ -149,7 +149,7 @@ fn of_rollout(rollout: &RolloutEvidence, entries: &[EvidenceEntry]) -> Result<Ve
     let plans: Vec<RolloutPlan> = plans.collect::<Result<_, _>>().map_err(|_| BadEvidence::Unreadable("a plan"))?;
     let log = Log { object: format!("rollout/{}", rollout.id), entries };
     let digest = Digest::of(rollout.specification.as_bytes());
-    let mut checks = vec![specified(&log, rollout, &spec, &digest), approved(&log, &spec)];
+    let mut checks = vec![specified(&log, rollout, &spec, &digest), approved(&log, &spec, &digest)];
     checks.push(planned(&log, rollout, &plans));
     if let Some(last) = plans.last() {
         checks.push(ended(last));
@@ -171,7 +171,7 @@ fn specified(log: &Log<'_>, rollout: &RolloutEvidence, spec: &RolloutSpec, diges
 }
 
 /// Whenever it ran, enough persons had agreed to it as it was then, none of whom had written or amended it.
-fn approved(log: &Log<'_>, spec: &RolloutSpec) -> Check {
+fn approved(log: &Log<'_>, spec: &RolloutSpec, document: &Digest) -> Check {
     let needed = usize::try_from(spec.approvals).unwrap_or(usize::MAX);
     let (mut authors, mut approvers) = (BTreeSet::<&str>::new(), BTreeSet::<&str>::new());
     let (mut digest, mut holds) = (String::new(), true);
@@ -190,6 +190,10 @@ fn approved(log: &Log<'_>, spec: &RolloutSpec) -> Check {
             "rollout.running" => holds &= approvers.len() >= needed,
             _ => {}
         }
+    }
+    // Of another document nobody has said anything.
+    if document.to_string() != digest {
+        (holds, approvers) = (false, BTreeSet::new());
     }
     let names: Vec<&str> = approvers.iter().map(|actor| actor.trim_start_matches("operator/")).collect();
     let names = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
