@@ -6,6 +6,8 @@ pub(crate) mod checklist;
 pub(crate) mod enrolment;
 pub(crate) mod escalation;
 pub(crate) mod freeze;
+pub(crate) mod health_causes;
+pub(crate) mod health_report;
 pub(crate) mod host_end;
 pub(crate) mod host_facts;
 pub(crate) mod host_list;

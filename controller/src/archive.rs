@@ -14,11 +14,8 @@ use serde_json::json;
 use crate::core::Core;
 use crate::fault::Fault;
 use crate::grpc::tasks;
+use crate::schedule::{Pace, Schedule};
 
-/// Least number of hosts that are asked for their export in one round; more where a large fleet has little time.
-const LEAST_AT_ONCE: usize = 50;
-/// How often the schedule is looked at.
-pub const ROUND: Duration = Duration::from_mins(1);
 /// Time that a host has for an export that it was asked for; one that could not make it is not asked again before that.
 const DEADLINE: Duration = Duration::from_hours(1);
 /// Least time after the interval before a missing export is somebody's business.
@@ -30,48 +27,26 @@ const ESCALATIONS: u32 = 100_000;
 /// The kind of escalation.
 const MISSING: &str = "export_missing";
 
-/// Asks for exports that are due. What it remembers a restart may lose.
-#[derive(Debug, Default)]
-pub struct Schedule {
-    asked: BTreeMap<HostId, Timestamp>,
-}
-
-impl Schedule {
-    /// Asks hosts whose export is due, and escalates those that have made none for too long.
-    pub async fn keep(&mut self, core: &Core) -> Result<(), Fault> {
-        let Some(interval) = core.settings.exports.every else { return Ok(()) };
-        let newest: BTreeMap<HostId, Timestamp> = core.store.newest_exports().await?.into_iter().collect();
-        let now = core.now();
-        let age = |host: &Host| now.since(newest.get(&host.id).copied().unwrap_or(host.enrolled_at));
-        let mut fleet = core.store.hosts().await?;
-        fleet.retain(|host| host.trust.admits_connection() && !host.awaits_approval);
-        // Whoever was not asked for long enough is not late: after an outage, or when the schedule is new.
-        if now.since(core.listening_since) >= slack(interval).saturating_add(DEADLINE) {
-            let late = interval.saturating_add(slack(interval));
-            miss(core, fleet.iter().filter(|host| age(host) >= late).map(|host| (host, age(host)))).await?;
-        }
-        self.asked.retain(|_, at| now.since(*at) < DEADLINE);
-        let at_once = at_once(fleet.len(), interval);
-        let due = |host: &Host| !newest.contains_key(&host.id) || age(host) >= interval;
-        fleet.retain(|host| {
-            let can = host.admits_work(now) && core.sessions.is_connected(&host.id);
-            can && due(host) && !self.asked.contains_key(&host.id)
-        });
-        fleet.sort_by_key(|host| newest.get(&host.id).copied());
-        fleet.truncate(at_once);
-        self.asked.extend(fleet.iter().map(|host| (host.id.clone(), now)));
-        ask(core, fleet).await
+/// Asks hosts whose export is due, and escalates those that have made none for too long.
+pub async fn keep_schedule(core: &Core, schedule: &mut Schedule) -> Result<(), Fault> {
+    let Some(interval) = core.settings.exports.every else { return Ok(()) };
+    let newest: BTreeMap<HostId, Timestamp> = core.store.newest_exports().await?.into_iter().collect();
+    let now = core.now();
+    let age = |host: &Host| now.since(newest.get(&host.id).copied().unwrap_or(host.enrolled_at));
+    let mut fleet = core.store.hosts().await?;
+    fleet.retain(|host| host.trust.admits_connection() && !host.awaits_approval);
+    // Whoever was not asked for long enough is not late: after an outage, or when the schedule is new.
+    if now.since(core.listening_since) >= slack(interval).saturating_add(DEADLINE) {
+        let late = interval.saturating_add(slack(interval));
+        miss(core, fleet.iter().filter(|host| age(host) >= late).map(|host| (host, age(host)))).await?;
     }
+    let pace = Pace { interval, spread: slack(interval), patience: DEADLINE };
+    ask(core, schedule.due(core, fleet, &newest, pace)).await
 }
 
 /// A quarter of the interval, and an hour at least: the whole fleet is asked in that time.
 fn slack(interval: Duration) -> Duration {
     (interval / 4).max(LEAST_GRACE)
-}
-
-fn at_once(hosts: usize, interval: Duration) -> usize {
-    let rounds = slack(interval).as_secs() / ROUND.as_secs();
-    hosts.div_ceil(usize::try_from(rounds).unwrap_or(usize::MAX).max(1)).max(LEAST_AT_ONCE)
 }
 
 async fn ask(core: &Core, due: Vec<Host>) -> Result<(), Fault> {

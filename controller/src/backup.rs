@@ -11,7 +11,7 @@ mod tree;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use flota_model::audit::{AuditEntry, BrokenChain, ChainVerifier};
 use flota_model::evidence::{Checkpoint, SealedCheckpoint};
@@ -143,13 +143,22 @@ pub struct Backup {
     pub bytes: u64,
 }
 
+/// A backup that was made.
+#[derive(Debug)]
+pub struct Made {
+    /// The backup.
+    pub backup: Backup,
+    /// Files that the controller needs and that are not in it: they are not in the data folder.
+    pub left_out: Vec<PathBuf>,
+}
+
 fn failed<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> BackupError + 'a {
     move |source| BackupError::Io { doing, path: path.to_owned(), source }
 }
 
 /// Copies the controller of `data_dir`, which may run, into a folder that is not there yet.
-pub async fn make(data_dir: &Path, to: &Path, clock: &dyn Clock) -> Result<Backup, BackupError> {
-    Settings::load(data_dir)?;
+pub async fn make(data_dir: &Path, to: &Path, clock: &dyn Clock) -> Result<Made, BackupError> {
+    let settings = Settings::load(data_dir)?;
     let key = AuditKey::open(data_dir)?;
     if to.exists() {
         return Err(BackupError::Taken(to.to_owned()));
@@ -170,8 +179,11 @@ pub async fn make(data_dir: &Path, to: &Path, clock: &dyn Clock) -> Result<Backu
     private(&aside.join(DATABASE))?;
     // The blobs after the database: what it names was there before it was named.
     copy_blobs(&data_dir.join(BLOBS), &aside.join(BLOBS))?;
-    for name in FILES.iter().filter(|name| data_dir.join(name).is_file()) {
-        copy(&data_dir.join(name), &aside.join(name))?;
+    let (named, left_out) = named_files(data_dir, &settings);
+    for name in FILES.iter().map(PathBuf::from).chain(named).filter(|name| data_dir.join(name).is_file()) {
+        let to = aside.join(&name);
+        files::private_folder(files::parent(&to))?;
+        copy(&data_dir.join(name), &to)?;
     }
     let copied = SqliteStore::open(&aside.join(DATABASE)).await?;
     let newest = copied.audit(None, None, 1).await?.into_iter().next().ok_or(BackupError::Empty)?;
@@ -187,7 +199,22 @@ pub async fn make(data_dir: &Path, to: &Path, clock: &dyn Clock) -> Result<Backu
     files::rename(&aside, to)?;
     // It is not there any more under that name.
     let _moved = whole.keep();
-    Ok(made)
+    Ok(Made { backup: made, left_out })
+}
+
+/// Files that the settings name: those of the data folder, by their paths in it, and others.
+fn named_files(data_dir: &Path, settings: &Settings) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let named = settings.webhook.iter().map(|webhook| &webhook.key_file).chain([&settings.ek_roots]);
+    let (mut inside, mut outside) = (Vec::new(), Vec::new());
+    for path in named {
+        match path.strip_prefix(data_dir) {
+            Ok(name) if name.components().all(|part| matches!(part, Component::Normal(_))) => {
+                inside.push(name.to_owned());
+            }
+            _ => outside.push(path.clone()),
+        }
+    }
+    (inside, outside)
 }
 
 /// Checks that every file is there and what it was, and that its log holds up to its signed head.

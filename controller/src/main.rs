@@ -187,8 +187,12 @@ async fn execute(command: Command) -> Result<(), Failure> {
         }
         Command::Run { data_dir } => run::run(&data_dir).await?,
         Command::Backup { command: BackupCommand::Run { data_dir, to } } => {
-            say_backup("Backup:   ", &backup::make(&data_dir, &to, &SystemClock).await?);
+            let backup::Made { backup, left_out } = backup::make(&data_dir, &to, &SystemClock).await?;
+            say_backup("Backup:   ", &backup);
             eprintln!("In:        {} (it holds the keys of the fleet: guard it)", to.display());
+            for path in left_out {
+                eprintln!("Not in it: {} (it is outside of the data folder: keep it elsewhere)", path.display());
+            }
         }
         Command::Backup { command: BackupCommand::Verify { folder } } => {
             say_backup("Holds:    ", &backup::verify(&folder).await?);
@@ -218,7 +222,10 @@ fn say_returned(returned: &backup::Returned, data_dir: &std::path::Path) {
     let backup::Returned { backup, paused, next_rollout, lost } = returned;
     say_backup("Restored: ", backup);
     match lost {
-        Some(lost) => eprintln!("Lost:      {lost} entries of the audit log that came after it"),
+        Some(0) => {
+            eprintln!("Lost:      nothing that the checkpoints know of; what came after the newest is not counted");
+        }
+        Some(lost) => eprintln!("Lost:      {lost} entries of the audit log that came after it, at least"),
         None => eprintln!("Lost:      what came after it; a newer copy of audit-checkpoints.jsonl would tell how much"),
     }
     let ids: Vec<String> = paused.iter().map(ToString::to_string).collect();

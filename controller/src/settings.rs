@@ -66,6 +66,8 @@ pub struct Settings {
     pub rollouts: RolloutRules,
     /// When hosts export, and how long that is kept.
     pub exports: ExportRules,
+    /// How often every host checks its exchanges without being asked; none: on demand and after updates.
+    pub health_every: Option<Duration>,
     /// When markets trade, by name.
     pub markets: BTreeMap<String, Market>,
     /// Where the bound addresses are written, for scripts that let the system choose ports.
@@ -107,6 +109,7 @@ struct Fragment {
     webhook_url: Option<String>,
     webhook_key_file: Option<PathBuf>,
     export_every_hours: Option<u64>,
+    health_every_minutes: Option<u64>,
     export_keep_days: Option<u64>,
     rollout_approvals: Option<u32>,
     rollout_ticket_required: Option<bool>,
@@ -173,6 +176,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         webhook_url,
         webhook_key_file,
         export_every_hours,
+        health_every_minutes,
         export_keep_days,
         rollout_approvals,
         rollout_ticket_required,
@@ -217,6 +221,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         problems.push(problem);
         None
     });
+    let health_every = rules::health(health_every_minutes, &mut problems);
     let exports = rules::exports(export_every_hours, export_keep_days, &mut problems);
     let rollouts = rules::rollouts(rollout_approvals, rollout_ticket_required, &mut problems);
     let markets = rules::calendar(markets).unwrap_or_else(|more| {
@@ -241,6 +246,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         upload_bytes_per_day: upload_mib.saturating_mul(1 << 20),
         webhook,
         exports,
+        health_every,
         rollouts,
         markets,
         addresses_file: data_dir.join("addresses.json"),

@@ -13,27 +13,35 @@ use tokio_util::sync::CancellationToken;
 use crate::blobs::SWEEP_AGE;
 use crate::core::Core;
 use crate::fault::Fault;
+use crate::schedule::Schedule;
 use crate::settings::MISSED_FOR_STALE;
-use crate::{archive, checkpoints};
+use crate::{archive, checkpoints, health};
 
 /// Liveness is stored in batches this often; a crash loses no more than that much of "last seen".
 const INTERVAL: Duration = Duration::from_secs(2);
 /// Boot logs and blobs that nobody names any more are removed once in so many rounds: hourly.
 const SWEEP_ROUNDS: u32 = 1800;
-/// Hosts are asked for exports that are due once in so many rounds: once in [`archive::ROUND`].
-const EXPORT_ROUNDS: u32 = 30;
+/// Schedules are looked at once in so many rounds: once in `schedule::ROUND`.
+const SCHEDULE_ROUNDS: u32 = 30;
+
+/// What hosts do by schedule.
+#[derive(Debug, Default)]
+struct Schedules {
+    exports: Schedule,
+    health: Schedule,
+}
 
 /// Keeps things up until told to stop; stores what is left at the end.
 pub async fn keep_up(core: Arc<Core>, stopping: CancellationToken) {
     let (mut rounds, mut checkpoint) = (0_u32, 0_u64);
-    let mut schedule = archive::Schedule::default();
+    let mut schedules = Schedules::default();
     loop {
         let stopped = tokio::select! {
             () = stopping.cancelled() => true,
             () = tokio::time::sleep(INTERVAL) => false,
         };
         rounds = rounds.wrapping_add(1);
-        if let Err(fault) = round(&core, rounds, &mut schedule).await {
+        if let Err(fault) = round(&core, rounds, &mut schedules).await {
             tracing::error!(error = flota_daemon::error_chain::chain(&fault), "upkeep failed; trying again");
         }
         if (stopped || rounds.is_multiple_of(SWEEP_ROUNDS))
@@ -47,7 +55,7 @@ pub async fn keep_up(core: Arc<Core>, stopping: CancellationToken) {
     }
 }
 
-async fn round(core: &Core, number: u32, schedule: &mut archive::Schedule) -> Result<(), Fault> {
+async fn round(core: &Core, number: u32, schedules: &mut Schedules) -> Result<(), Fault> {
     let seen = core.sessions.take_seen();
     if !seen.is_empty() {
         core.store.seen(&seen).await?;
@@ -64,8 +72,9 @@ async fn round(core: &Core, number: u32, schedule: &mut archive::Schedule) -> Re
     fade_trust(core, &fleet).await?;
     end_windows(core).await?;
     core.policies.reload(&*core.store).await?;
-    if number % EXPORT_ROUNDS == 1 {
-        schedule.keep(core).await?;
+    if number % SCHEDULE_ROUNDS == 1 {
+        archive::keep_schedule(core, &mut schedules.exports).await?;
+        health::keep_schedule(core, &mut schedules.health).await?;
     }
     if number.is_multiple_of(SWEEP_ROUNDS) {
         archive::keep_no_longer(core).await?;

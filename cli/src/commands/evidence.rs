@@ -98,11 +98,15 @@ async fn write(
     let proved = verify(&evidence, None).map_err(|error| bad(&error))?;
     let file = std::fs::File::create_new(to).map_err(|error| taken(to).because_of(&error))?;
     let mut file = BufWriter::new(file);
-    let written = serde_json::to_writer_pretty(&mut file, &evidence).map_err(std::io::Error::from);
+    let written = serde_json::to_writer(&mut file, &evidence).map_err(std::io::Error::from);
     let written = written.and_then(|()| file.flush()).and_then(|()| file.get_ref().sync_all());
     written.map_err(|error| Failure::new(Exit::Bad, format!("{} is not whole", to.display())).because_of(&error))?;
     print(invocation, &proved)?;
     let shown = to.display();
+    if file.get_ref().metadata().is_ok_and(|metadata| metadata.len() > MAX_DOCUMENT) {
+        let sentence = format!("{shown} is larger than 2 GiB, and `flota audit verify` reads no larger one");
+        return Err(Failure::new(Exit::Bad, sentence).fix("flota audit export --from SEQUENCE, in parts"));
+    }
     invocation.out.talk(&format!(
         "written to {shown}. Whoever has it checks it with:\n  flota audit verify {shown} --key {}",
         proved.key

@@ -5,17 +5,17 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use flota_model::Timestamp;
 use flota_proto::v1::{HostHealth, RunTaskRequest, ShowHealthRequest, Task};
-use serde_json::Value;
 
 use super::export::{finish, print_tasks};
 use crate::args::{Filter, Targets};
 use crate::exit::Exit;
 use crate::failure::{Failure, Stake};
 use crate::invocation::Invocation;
-use crate::output::signs::Sign;
 use crate::output::table::{Cell, Table};
 use crate::output::text::count;
 use crate::output::{Listing, Style, time};
+use crate::view::health_causes;
+use crate::view::health_report::{checks, sign};
 use crate::wait::{self, Waited};
 
 /// Verbs on health.
@@ -155,49 +155,7 @@ fn table(hosts: &[HostHealth], now: Timestamp, style: Style) -> String {
             ]);
         }
     }
-    table.render(style)
-}
-
-/// One result of a report (manual section 4).
-#[derive(Debug, PartialEq)]
-struct Check {
-    name: String,
-    status: String,
-    latency: Option<f64>,
-    details: String,
-}
-
-/// The results of a report; none of what is not a report. The document is the host's, so nothing is taken for granted.
-fn checks(report: &str) -> Vec<Check> {
-    let report: Value = serde_json::from_str(report).unwrap_or_default();
-    // One exchange a report, or several in a list.
-    let reports = report.as_array().cloned().unwrap_or_else(|| vec![report]);
-    let results = reports.iter().filter_map(|report| report.get("results")?.as_array()).flatten();
-    results.map(check_of).collect()
-}
-
-fn check_of(result: &Value) -> Check {
-    let text = |key: &str| match result.get(key) {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Object(map)) if map.is_empty() => String::new(),
-        Some(other) => other.to_string(),
-    };
-    Check {
-        name: text("name"),
-        status: text("status"),
-        latency: result.get("latency").and_then(Value::as_f64),
-        details: text("details"),
-    }
-}
-
-fn sign(status: &str) -> Sign {
-    match status {
-        "healthy" => Sign::Ok,
-        "degraded" => Sign::Warning,
-        "unavailable" => Sign::Failed,
-        _ => Sign::Silent,
-    }
+    format!("{}{}", table.render(style), health_causes::render(hosts, style))
 }
 
 #[cfg(test)]
@@ -219,7 +177,8 @@ mod tests {
 
     #[test]
     fn reports_are_shown_check_by_check() {
-        let report = r#"{"results":[{"name":"public_api","status":"healthy","latency":0.1234,"details":{}},
+        let report = r#"{"exchange":"binance_spot","results":[
+            {"name":"public_api","status":"healthy","latency":0.1234,"details":{}},
             {"name":"private_api","status":"unavailable","latency":null,"details":"401 from api.binance.com"}]}"#;
         let health = |host: &str, overall: &str, report: &str| HostHealth {
             host_id: String::new(),

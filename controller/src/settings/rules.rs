@@ -1,6 +1,7 @@
 //! What the fleet is held to: rollouts, exports, the hours of markets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use flota_model::market::{Market, MarketWish};
@@ -12,6 +13,9 @@ use serde::Deserialize;
 const MAX_EXPORT_HOURS: u64 = 31 * 24;
 /// Longest time that exports can be asked to be kept, in days; who needs more keeps them for ever.
 const MAX_KEEP_DAYS: u64 = 100 * 366;
+/// Minutes between health checks: not so often that one is asked for before the one before it must have ended, and once a day
+/// at least, as the manual's checklist has it.
+const HEALTH_MINUTES: RangeInclusive<u64> = 5..=24 * 60;
 /// Most approvals that can be asked for: more persons than have the role would stop every rollout.
 pub const MAX_APPROVALS: u32 = 8;
 /// What every rollout but a way back must have.
@@ -47,6 +51,15 @@ pub enum Ticket {
 pub(super) struct MarketFragment {
     sessions: Vec<String>,
     holidays: BTreeSet<String>,
+}
+
+/// How often hosts check their exchanges.
+pub(super) fn health(every_minutes: Option<u64>, problems: &mut Vec<String>) -> Option<Duration> {
+    if every_minutes.is_some_and(|minutes| !HEALTH_MINUTES.contains(&minutes)) {
+        let (least, most) = (HEALTH_MINUTES.start(), HEALTH_MINUTES.end());
+        problems.push(format!("`health_every_minutes` must be from {least} to {most}"));
+    }
+    every_minutes.map(|minutes| Duration::from_secs(minutes.saturating_mul(60)))
 }
 
 /// When hosts export, and how long that is kept.
