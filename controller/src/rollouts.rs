@@ -10,7 +10,7 @@ pub mod create;
 pub mod foresee;
 pub mod halted;
 pub mod join;
-mod pacing;
+pub(crate) mod pacing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

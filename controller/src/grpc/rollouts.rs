@@ -1,5 +1,6 @@
 //! Rollouts over the wire. Operators write intent; the plan follows from it.
 
+mod amended;
 mod decide;
 mod watch;
 
@@ -7,7 +8,7 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use flota_model::rollout::RolloutApproval;
+use flota_model::rollout::{RolloutApproval, RolloutSpec};
 use flota_model::{Digest, HostId, RolloutId};
 use flota_proto::v1;
 use flota_proto::v1::rollouts_server::Rollouts;
@@ -121,7 +122,8 @@ impl Rollouts for RolloutsService {
         if state.is_terminal() || state == flota_model::rollout::RolloutState::Aborting {
             return Err(Fault::new(Code::WrongState, format!("a rollout that is {state} cannot be amended")).into());
         }
-        amend::amend(&self.0, &actor, &record, &request).await?;
+        let amended = |before: &RolloutSpec| amended::amended(&self.0, before, &request);
+        amend::amend(&self.0, &actor, &record, &request.reason, amended).await?;
         rollouts::step(&self.0, record.spec.id).await?;
         self.answer(record.spec.id).await
     }

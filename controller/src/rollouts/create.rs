@@ -6,7 +6,9 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use flota_model::budget::Budget;
 use flota_model::host::Host;
 use flota_model::release::{Release, ReleaseRef};
-use flota_model::rollout::{IntentVerb, LateJoiners, RolloutIntent, RolloutSpec, TargetSpec, Urgency};
+use flota_model::rollout::{
+    Gates, HealthGate, IntentVerb, LateJoiners, RolloutIntent, RolloutSpec, TargetSpec, Urgency,
+};
 use flota_model::update::Direction;
 use flota_model::{Digest, HostId, HostName, RolloutId, Timestamp};
 use flota_planner::{Canaries, WaveSizes, assign_waves};
@@ -29,6 +31,10 @@ const EMERGENCY_APPROVALS: u32 = 2;
 const MAX_REASON: usize = 500;
 /// In the place of a selector that selects all.
 pub(super) const ALL_HOSTS: &str = "all hosts";
+/// Share of a wave's ended hosts that must have succeeded when nothing was said: one of fifty may fail.
+const DEFAULT_MIN_SUCCESS: u32 = 98;
+/// Share of a wave that must have ended when nothing was said: a wave of which half is away proves nothing.
+const DEFAULT_MIN_COVERAGE: u32 = 50;
 
 /// A rollout of one release to the selected hosts.
 pub async fn forward(core: &Core, actor: &str, request: &v1::CreateRolloutRequest) -> Result<RolloutId, Fault> {
@@ -70,7 +76,7 @@ pub async fn draft(core: &Core, actor: &str, request: &v1::CreateRolloutRequest)
         windows: pacing::windows(&request.windows)?,
         markets: pacing::markets(core, &request.markets)?,
         max_failures: NonZeroU32::new(request.max_failures).unwrap_or(NonZeroU32::MIN),
-        gates: pacing::gates(request)?,
+        gates: gates(request)?,
         bake: pacing::bake(request.bake_seconds)?,
         pause_after: request.pause_after.parse().map_err(Fault::bad)?,
         on_halt: request.on_halt.parse().map_err(Fault::bad)?,
@@ -89,6 +95,19 @@ pub async fn draft(core: &Core, actor: &str, request: &v1::CreateRolloutRequest)
 }
 
 /// An emergency goes through windows, markets and freezes; so it says why, and two other persons must agree.
+/// The gates that were asked for; zero means the default.
+fn gates(request: &v1::CreateRolloutRequest) -> Result<Gates, Fault> {
+    let or = |number: u32, default: u32| if number == 0 { default } else { number };
+    let rate = Some(request.max_failure_rate).filter(|rate| *rate > 0).map(pacing::percent).transpose()?;
+    Ok(Gates {
+        max_failure_rate: rate,
+        min_success: pacing::percent(or(request.min_success, DEFAULT_MIN_SUCCESS))?,
+        min_sample: NonZeroU32::new(request.min_sample).unwrap_or(NonZeroU32::MIN),
+        min_coverage: pacing::percent(or(request.min_coverage, DEFAULT_MIN_COVERAGE))?,
+        health: if request.no_health_check { HealthGate::NotAsked } else { HealthGate::Asked },
+    })
+}
+
 fn urgency(request: &v1::CreateRolloutRequest) -> Result<Urgency, Fault> {
     match (request.emergency, request.reason.trim()) {
         (false, _) => Ok(Urgency::Normal),

@@ -1,16 +1,14 @@
 //! The pace of a rollout as it was asked for, checked: budgets, windows, markets, gates, times.
 
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use flota_model::Timestamp;
 use flota_model::budget::{Budget, BudgetWish, MAX_BUDGETS};
 use flota_model::host::{Host, Trust};
 use flota_model::market::{MAX_MARKET_RULES, MarketRule, MarketWish};
-use flota_model::rollout::{Gates, HealthGate, Percent};
+use flota_model::rollout::Percent;
 use flota_model::window::{MAX_WINDOWS, Window};
 use flota_planner::is_zone;
-use flota_proto::v1;
 
 use crate::core::Core;
 use crate::fault::{Code, Fault};
@@ -19,13 +17,8 @@ use crate::fault::{Code, Fault};
 const MAX_BAKE_SECONDS: u32 = 7 * 24 * 60 * 60;
 /// Longest ticket reference, in bytes.
 const MAX_TICKET_BYTES: usize = 100;
-/// Share of a wave's ended hosts that must have succeeded when nothing was said: one of fifty may fail.
-const DEFAULT_MIN_SUCCESS: u32 = 98;
-/// Share of a wave that must have ended when nothing was said: a wave of which half is away proves nothing.
-const DEFAULT_MIN_COVERAGE: u32 = 50;
-
 /// The budgets that were asked for, with their limits in the fleet of now.
-pub(super) async fn budgets(core: &Core, asked: &[String]) -> Result<Vec<Budget>, Fault> {
+pub(crate) async fn budgets(core: &Core, asked: &[String]) -> Result<Vec<Budget>, Fault> {
     if asked.len() > MAX_BUDGETS {
         return Err(Fault::new(Code::BadRequest, format!("a rollout has {MAX_BUDGETS} budgets at most")));
     }
@@ -45,7 +38,7 @@ pub(super) async fn budgets(core: &Core, asked: &[String]) -> Result<Vec<Budget>
 }
 
 /// The windows that were asked for.
-pub(super) fn windows(asked: &[String]) -> Result<Vec<Window>, Fault> {
+pub(crate) fn windows(asked: &[String]) -> Result<Vec<Window>, Fault> {
     if asked.len() > MAX_WINDOWS {
         return Err(Fault::new(Code::BadRequest, format!("a rollout has {MAX_WINDOWS} windows at most")));
     }
@@ -61,7 +54,7 @@ pub(super) fn windows(asked: &[String]) -> Result<Vec<Window>, Fault> {
 }
 
 /// The market rules that were asked for, with the calendars of now.
-pub(super) fn markets(core: &Core, asked: &[String]) -> Result<Vec<MarketRule>, Fault> {
+pub(crate) fn markets(core: &Core, asked: &[String]) -> Result<Vec<MarketRule>, Fault> {
     if asked.len() > MAX_MARKET_RULES {
         return Err(Fault::new(Code::BadRequest, format!("a rollout has {MAX_MARKET_RULES} market rules at most")));
     }
@@ -79,31 +72,18 @@ pub(super) fn markets(core: &Core, asked: &[String]) -> Result<Vec<MarketRule>, 
     asked.iter().map(rule).collect()
 }
 
-/// The gates that were asked for; zero means the default.
-pub(super) fn gates(request: &v1::CreateRolloutRequest) -> Result<Gates, Fault> {
-    let or = |number: u32, default: u32| if number == 0 { default } else { number };
-    let rate = Some(request.max_failure_rate).filter(|rate| *rate > 0).map(percent).transpose()?;
-    Ok(Gates {
-        max_failure_rate: rate,
-        min_success: percent(or(request.min_success, DEFAULT_MIN_SUCCESS))?,
-        min_sample: NonZeroU32::new(request.min_sample).unwrap_or(NonZeroU32::MIN),
-        min_coverage: percent(or(request.min_coverage, DEFAULT_MIN_COVERAGE))?,
-        health: if request.no_health_check { HealthGate::NotAsked } else { HealthGate::Asked },
-    })
-}
-
-pub(super) fn percent(number: u32) -> Result<Percent, Fault> {
+pub(crate) fn percent(number: u32) -> Result<Percent, Fault> {
     number.try_into().map_err(Fault::bad)
 }
 
-pub(super) fn bake(seconds: u32) -> Result<Duration, Fault> {
+pub(crate) fn bake(seconds: u32) -> Result<Duration, Fault> {
     if seconds > MAX_BAKE_SECONDS {
         return Err(Fault::new(Code::BadRequest, "a wave bakes 7 days at most"));
     }
     Ok(Duration::from_secs(u64::from(seconds)))
 }
 
-pub(super) fn ticket(text: &str) -> Result<String, Fault> {
+pub(crate) fn ticket(text: &str) -> Result<String, Fault> {
     if text.len() > MAX_TICKET_BYTES {
         return Err(Fault::new(Code::BadRequest, "the ticket is longer than 100 bytes"));
     }
@@ -111,7 +91,7 @@ pub(super) fn ticket(text: &str) -> Result<String, Fault> {
 }
 
 /// A deadline, which lies ahead.
-pub(super) fn deadline(core: &Core, text: &str) -> Result<Option<Timestamp>, Fault> {
+pub(crate) fn deadline(core: &Core, text: &str) -> Result<Option<Timestamp>, Fault> {
     if text.is_empty() {
         return Ok(None);
     }
