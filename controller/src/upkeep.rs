@@ -41,7 +41,7 @@ pub async fn keep_up(core: Arc<Core>, stopping: CancellationToken) {
             () = tokio::time::sleep(INTERVAL) => false,
         };
         rounds = rounds.wrapping_add(1);
-        if let Err(fault) = round(&core, rounds, &mut schedules).await {
+        if let Err(fault) = round(&core, rounds, (!stopped).then_some(&mut schedules)).await {
             tracing::error!(error = flota_daemon::error_chain::chain(&fault), "upkeep failed; trying again");
         }
         if (stopped || rounds.is_multiple_of(SWEEP_ROUNDS))
@@ -55,7 +55,8 @@ pub async fn keep_up(core: Arc<Core>, stopping: CancellationToken) {
     }
 }
 
-async fn round(core: &Core, number: u32, schedules: &mut Schedules) -> Result<(), Fault> {
+/// `schedules`: none at the end, when nobody is asked for anything any more.
+async fn round(core: &Core, number: u32, schedules: Option<&mut Schedules>) -> Result<(), Fault> {
     let seen = core.sessions.take_seen();
     if !seen.is_empty() {
         core.store.seen(&seen).await?;
@@ -72,7 +73,9 @@ async fn round(core: &Core, number: u32, schedules: &mut Schedules) -> Result<()
     fade_trust(core, &fleet).await?;
     end_windows(core).await?;
     core.policies.reload(&*core.store).await?;
-    if number % SCHEDULE_ROUNDS == 1 {
+    if let Some(schedules) = schedules
+        && number % SCHEDULE_ROUNDS == 1
+    {
         archive::keep_schedule(core, &mut schedules.exports).await?;
         health::keep_schedule(core, &mut schedules.health).await?;
     }
