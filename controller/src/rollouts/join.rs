@@ -7,7 +7,7 @@ use std::time::Duration;
 use flota_model::audit::AuditEntry;
 use flota_model::host::Host;
 use flota_model::rollout::{LateJoiners, RolloutState, TargetSpec};
-use flota_model::{RolloutId, Selector, Timestamp};
+use flota_model::{HostId, RolloutId, Selector, Timestamp};
 use flota_store::RolloutRecord;
 use serde_json::json;
 
@@ -19,18 +19,20 @@ use crate::releases::check_signed;
 /// Between two tries for hosts that could not be added: their release may be signed again, or its waves widened.
 const AGAIN: Duration = Duration::from_mins(1);
 
-/// When hosts could last not be added to a rollout. A restart forgets it.
+/// When a host could last not be added to a rollout; no host: nobody could. A restart forgets it.
 #[derive(Debug, Default)]
-pub struct LeftOut(Mutex<BTreeMap<RolloutId, Timestamp>>);
+pub struct LeftOut(Mutex<BTreeMap<(RolloutId, Option<HostId>), Timestamp>>);
 
 impl LeftOut {
-    fn is_due(&self, rollout: RolloutId, now: Timestamp) -> bool {
+    fn is_due(&self, rollout: RolloutId, host: Option<&HostId>, now: Timestamp) -> bool {
         let tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        tried.get(&rollout).is_none_or(|tried| now.since(*tried) >= AGAIN)
+        tried.get(&(rollout, host.cloned())).is_none_or(|tried| now.since(*tried) >= AGAIN)
     }
 
-    fn note(&self, rollout: RolloutId, now: Timestamp) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(rollout, now);
+    fn note(&self, rollout: RolloutId, host: Option<&HostId>, now: Timestamp) {
+        let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        tried.retain(|_, at| now.since(*at) < AGAIN);
+        tried.insert((rollout, host.cloned()), now);
     }
 }
 
@@ -41,7 +43,7 @@ pub(super) async fn join(core: &Core, record: &RolloutRecord, fleet: &[Host]) ->
         Ok(joined) => joined,
         Err(fault) => {
             let id = record.spec.id;
-            core.left_out.note(id, core.now());
+            core.left_out.note(id, None, core.now());
             let error = flota_daemon::error_chain::chain(&fault);
             tracing::warn!(rollout = %id, error, "hosts that came later cannot be added now; trying again");
             0
@@ -58,31 +60,30 @@ async fn try_join(core: &Core, record: &RolloutRecord, fleet: &[Host]) -> Result
     }
     let selector = if record.spec.selector == ALL_HOSTS { "" } else { record.spec.selector.as_str() };
     let selector: Selector = selector.parse().map_err(Fault::bad)?;
+    let (id, now) = (record.spec.id, core.now());
     let is_new = |host: &&Host| {
         let may = host.trust.admits_connection() && !host.awaits_approval;
         may && selector.matches(&host.name, &host.labels) && !record.spec.targets.contains_key(&host.id)
     };
-    let late: Vec<&Host> = fleet.iter().filter(is_new).collect();
-    if late.is_empty() || !core.left_out.is_due(record.spec.id, core.now()) {
+    let is_due = |host: &&Host| core.left_out.is_due(id, Some(&host.id), now);
+    let late: Vec<&Host> = fleet.iter().filter(is_new).filter(is_due).collect();
+    if late.is_empty() || !core.left_out.is_due(id, None, now) {
         return Ok(0);
     }
     let terms = check_signed(core, &record.spec.release).await?;
     let releases = core.store.releases().await?;
     let offer = Offer { release: &record.spec.release, terms: &terms, releases: &releases };
     let specified = record.specified();
-    let late_hosts = late.len();
-    let mut joiners = Vec::with_capacity(late_hosts);
+    let mut joiners = Vec::with_capacity(late.len());
     for host in late {
         match target(host, specified.waves.len(), offer, &record.spec.budgets) {
             Ok(target) => joiners.push((host.id.clone(), target.clone(), audit(core, record, host, &target))),
             // The release's own waves never reach it; it would refuse for ever.
             Err(fault) => {
-                tracing::debug!(host.id = %host.id, rollout = %record.spec.id, %fault, "a late host is left out");
+                tracing::debug!(host.id = %host.id, rollout = %id, %fault, "a late host is left out");
+                core.left_out.note(id, Some(&host.id), now);
             }
         }
-    }
-    if joiners.len() < late_hosts {
-        core.left_out.note(record.spec.id, core.now());
     }
     Ok(core.store.join_rollout(record.spec.id, &joiners).await?)
 }
