@@ -38,7 +38,9 @@ pub async fn keep_schedule(core: &Core, schedule: &mut Schedule) -> Result<(), F
     // Whoever was not asked for long enough is not late: after an outage, or when the schedule is new.
     if now.since(core.listening_since) >= slack(interval).saturating_add(DEADLINE) {
         let late = interval.saturating_add(slack(interval));
-        miss(core, fleet.iter().filter(|host| age(host) >= late).map(|host| (host, age(host)))).await?;
+        let late: Vec<(&Host, Duration)> =
+            fleet.iter().map(|host| (host, age(host))).filter(|(_, age)| *age >= late).collect();
+        miss(core, &late).await?;
     }
     let pace = Pace { interval, spread: slack(interval), patience: DEADLINE };
     ask(core, schedule.due(core, fleet, &newest, pace)).await
@@ -65,10 +67,13 @@ async fn ask(core: &Core, due: Vec<Host>) -> Result<(), Fault> {
     tasks::give(core, "controller", hosts, &kind, deadline).await.map(drop)
 }
 
-async fn miss(core: &Core, late: impl Iterator<Item = (&Host, Duration)>) -> Result<(), Fault> {
+async fn miss(core: &Core, late: &[(&Host, Duration)]) -> Result<(), Fault> {
+    if late.is_empty() {
+        return Ok(());
+    }
     let open = core.store.escalations(Which::Open, ESCALATIONS).await?;
     let told: BTreeSet<HostId> = open.into_iter().filter(|open| open.kind == MISSING).map(|open| open.host).collect();
-    for (host, age) in late.filter(|(host, _)| !told.contains(&host.id)) {
+    for (host, age) in late.iter().filter(|(host, _)| !told.contains(&host.id)) {
         let hours = age.as_secs() / 3600;
         let summary = format!("{} has made no security export for {hours} hours", host.name);
         let new = NewEscalation { kind: MISSING.to_owned(), summary };

@@ -67,7 +67,7 @@ enum Command {
         /// The folder of the backup.
         #[arg(long)]
         from: PathBuf,
-        /// Folder to make; must hold no controller.
+        /// Folder to make; must be empty if it is there.
         #[arg(long)]
         data_dir: PathBuf,
         /// A newer copy of audit-checkpoints.jsonl, if there is one: it tells how much of the log is lost.

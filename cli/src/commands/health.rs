@@ -26,6 +26,8 @@ pub(crate) enum HealthCommand {
     /// Ends with 0 if all are healthy, 1 if one is not, 3 if those that answered are and some did not answer.
     Run(Run),
     /// Show the newest report of each host, check by check
+    ///
+    /// What is wrong with several hosts at once is said once more below, with how many of those at that exchange have it.
     Show(Show),
 }
 
