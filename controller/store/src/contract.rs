@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests; a panic is how they fail")]
 
 pub mod admission;
+pub mod alerts;
 pub mod attestation;
 pub mod audit;
 pub mod boot_logs;
@@ -173,6 +174,15 @@ macro_rules! contract_suite {
             freezes: [
                 a_freeze_reads_back_until_it_has_ended,
                 a_freeze_is_ended_early_once,
+            ];
+            alerts: [
+                an_alert_reads_back_as_it_was_written,
+                an_alert_is_changed_by_whoever_read_it,
+                what_is_told_is_logged_and_noticed,
+                a_notice_is_claimed_by_one,
+                what_changed_meanwhile_is_told_after_a_pause,
+                a_new_receiver_is_introduced_once,
+                a_silence_reads_back_until_it_has_ended,
             ];
             audit: [
                 entries_are_found_by_object_and_action,

@@ -1,5 +1,6 @@
 //! What goes into the store and comes out of it, beyond the model.
 
+mod alert;
 mod attestation;
 mod enrolment;
 mod escalation;
@@ -8,6 +9,7 @@ mod policy;
 mod rollout;
 mod task;
 
+pub use alert::{AlertChange, AlertRecord, Notice, Tell, Told};
 pub use attestation::{ATTESTATIONS_KEPT, AttestationRecord, BootLog, HostMeasurements, Lease, VerdictRecord};
 pub use enrolment::{Admits, Approval, EnrolOutcome, Enrolment, HostKeys, NewToken, TokenKey, TokenRecord, TokenState};
 pub use escalation::{Delivery, EscalationRecord, NewEscalation, Resolution};

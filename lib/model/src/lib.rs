@@ -3,11 +3,13 @@
 //! Pure data with parsing and printing. Never: IO, async, clocks, randomness, anything of the wire or the database.
 //! Start at `host` and `rollout`.
 
+pub mod alert;
 pub mod audit;
 pub mod budget;
 pub mod digest;
 pub mod evidence;
 pub mod freeze;
+pub mod health;
 pub mod host;
 pub mod id;
 pub mod labels;

@@ -80,11 +80,13 @@ const INTERNAL: &[(&str, Internal)] = &[
     // the controller
     ("flota-attest", Only(&["flota-model", "flota-seal"])),
     ("flota-planner", Only(&["flota-model"])),
+    ("flota-alerts", Only(&["flota-model"])),
     ("flota-store", Only(&["flota-model"])),
     ("flota-store-sqlite", Only(&["flota-model", "flota-store"])),
     (
         "flota-controller",
         Only(&[
+            "flota-alerts",
             "flota-attest",
             "flota-chunks",
             "flota-daemon",
@@ -134,7 +136,7 @@ const EXCLUSIVE: &[(&str, &[&str])] = &[
     ("axum", &["flota-exchange-sim"]),
 ];
 
-const PURE: &[&str] = &["flota-model", "flota-seal", "flota-attest", "flota-engine", "flota-planner"];
+const PURE: &[&str] = &["flota-model", "flota-seal", "flota-attest", "flota-engine", "flota-planner", "flota-alerts"];
 
 const EFFECTS: &[&str] = &["hyper", "prost", "reqwest", "rustls", "sqlx", "tokio", "tonic", "tss-esapi"];
 

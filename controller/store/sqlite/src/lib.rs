@@ -1,12 +1,13 @@
 //! The store in one SQLite file: for one controller on one machine, thousands of hosts.
 //!
 //! It must never let SQL, tables or sqlx types out of this crate, and never change a row without its audit entry in
-//! the same transaction; heartbeats, offers, sessions, deliveries and the sweep of boot logs are the documented
+//! the same transaction; heartbeats, offers, sessions, deliveries, notices and the sweep of boot logs are the documented
 //! exceptions.
 //!
 //! Start with [`SqliteStore::open`], then `transaction.rs` for how everything is read and written. Each other file is
 //! one trait of `flota_store`. The schema is in `migrations/sqlite`; `flota_store::contract` says what must hold.
 
+mod alerts;
 mod archive;
 mod attestation;
 mod audit;
