@@ -5,6 +5,7 @@ pub mod search;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use flota_alerts::ExportPace;
 use flota_model::host::Host;
 use flota_model::task::{Export, TaskKind};
 use flota_model::{HostId, Timestamp};
@@ -36,14 +37,22 @@ pub async fn keep_schedule(core: &Core, schedule: &mut Schedule) -> Result<(), F
     let mut fleet = core.store.hosts().await?;
     fleet.retain(|host| host.trust.admits_connection() && !host.awaits_approval);
     // Whoever was not asked for long enough is not late: after an outage, or when the schedule is new.
-    if now.since(core.listening_since) >= slack(interval).saturating_add(DEADLINE) {
-        let late = interval.saturating_add(slack(interval));
+    let ExportPace { late_after, grace } = pace(interval);
+    if now.since(core.listening_since) >= grace {
         let late: Vec<(&Host, Duration)> =
-            fleet.iter().map(|host| (host, age(host))).filter(|(_, age)| *age >= late).collect();
+            fleet.iter().map(|host| (host, age(host))).filter(|(_, age)| *age >= late_after).collect();
         miss(core, &late).await?;
     }
     let pace = Pace { interval, spread: slack(interval), patience: DEADLINE };
     ask(core, schedule.due(core, fleet, &newest, pace)).await
+}
+
+/// When exports are late, with that interval.
+pub fn pace(interval: Duration) -> ExportPace {
+    ExportPace {
+        late_after: interval.saturating_add(slack(interval)),
+        grace: slack(interval).saturating_add(DEADLINE),
+    }
 }
 
 /// A quarter of the interval, and an hour at least: the whole fleet is asked in that time.

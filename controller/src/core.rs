@@ -17,6 +17,7 @@ use crate::ca::FleetCa;
 use crate::checkpoints::AuditKey;
 use crate::denied::Denied;
 use crate::enrolment::EnrolmentSessions;
+use crate::outbound::Outbound;
 use crate::policies::PolicyBook;
 use crate::quotas::Quotas;
 use crate::rollouts::checks::Checks;
@@ -41,6 +42,8 @@ pub struct Core {
     pub ek_roots: TrustRoots,
     /// What quotes cover.
     pub selection: Selection,
+    /// Asks services of other people.
+    pub outbound: Outbound,
     /// Hosts that are connected.
     pub sessions: Sessions,
     /// Hosts that are refused.

@@ -5,23 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flota_model::Timestamp;
-use flota_seal::secret::Secret;
 use flota_store::{Delivery, EscalationRecord};
-use hmac::{Hmac, KeyInit, Mac};
-use rustls_platform_verifier::BuilderVerifierExt;
+use reqwest::Method;
 use serde_json::json;
-use sha2::Sha256;
 use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
-use crate::fault::{Code, Fault};
-use crate::files;
+use crate::fault::Fault;
+use crate::outbound::{Credential, Message, pause};
 use crate::settings::Webhook;
 
 /// Looked for this often.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Time that the other side has for its answer.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// Deliveries of one round.
 const ROUND: u32 = 32;
 /// First pause after a failure; it doubles up to [`MAX_PAUSE`].
@@ -30,8 +25,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const MAX_PAUSE: Duration = Duration::from_mins(15);
 /// After so many attempts, about three days, it is given up; the escalation stays open.
 const MAX_ATTEMPTS: u32 = 300;
-/// Header with the hex HMAC-SHA256 of the body.
-const SIGNATURE_HEADER: &str = "Flota-Signature-256";
 
 /// Delivers until told to stop.
 pub async fn keep_delivering(core: Arc<Core>, stopping: CancellationToken) {
@@ -64,7 +57,7 @@ async fn attempt(core: &Core, webhook: &Webhook, escalation: &EscalationRecord) 
         Delivery::Waiting { attempts, .. } => attempts.saturating_add(1),
         _ => 1,
     };
-    match post(webhook, escalation).await {
+    match post(core, webhook, escalation).await {
         Ok(()) => Delivery::Delivered { at: core.now() },
         Err(fault) if attempts >= MAX_ATTEMPTS => {
             Delivery::Failed { why: format!("given up after {attempts} attempts: {}", fault.sentence) }
@@ -72,53 +65,20 @@ async fn attempt(core: &Core, webhook: &Webhook, escalation: &EscalationRecord) 
         Err(fault) => {
             let error = flota_daemon::error_chain::chain(&fault);
             tracing::warn!(escalation = %escalation.id, attempts, error, "the webhook did not take an escalation");
-            Delivery::Waiting { attempts, next: core.now().plus(pause(attempts)) }
+            Delivery::Waiting { attempts, next: core.now().plus(pause(attempts, FIRST_PAUSE, MAX_PAUSE)) }
         }
     }
 }
 
-fn pause(attempts: u32) -> Duration {
-    let doublings = attempts.saturating_sub(1).min(16);
-    FIRST_PAUSE.saturating_mul(1 << doublings).min(MAX_PAUSE)
-}
-
-async fn post(webhook: &Webhook, escalation: &EscalationRecord) -> Result<(), Fault> {
-    let body = body(escalation);
-    let broken = |error: reqwest::Error| {
-        Fault::new(Code::Unavailable, "the webhook does not answer").because(error.without_url())
+async fn post(core: &Core, webhook: &Webhook, escalation: &EscalationRecord) -> Result<(), Fault> {
+    let message = Message {
+        method: Method::POST,
+        url: &webhook.url,
+        body: body(escalation),
+        key_file: Some(&webhook.key_file),
+        credential: Credential::None,
     };
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls_config()?)
-        .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .map_err(broken)?;
-    let request = client
-        .post(&webhook.url)
-        .header("Content-Type", "application/json")
-        .header(SIGNATURE_HEADER, sign(webhook, body.as_bytes())?)
-        .body(body);
-    let status = request.send().await.map_err(broken)?.status();
-    if status.is_success() {
-        Ok(())
-    } else {
-        Err(Fault::new(Code::Unavailable, format!("the webhook answered {status}")))
-    }
-}
-
-/// Trusts what the machine trusts.
-fn tls_config() -> Result<rustls::ClientConfig, Fault> {
-    let unusable =
-        |error: rustls::Error| Fault::new(Code::Unavailable, "TLS to the webhook cannot be prepared").because(error);
-    let mut config = rustls::ClientConfig::builder_with_provider(flota_net::tls::provider())
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
-        .with_platform_verifier()
-        .map_err(unusable)?
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    core.outbound.send(message).await.map(drop)
 }
 
 fn body(escalation: &EscalationRecord) -> String {
@@ -129,28 +89,4 @@ fn body(escalation: &EscalationRecord) -> String {
         "host": { "id": host, "name": host_name }, "summary": summary, "opened_at": opened_at,
     })
     .to_string()
-}
-
-fn sign(webhook: &Webhook, body: &[u8]) -> Result<String, Fault> {
-    let unreadable =
-        |error: files::FileError| Fault::new(Code::Unavailable, "the webhook's key cannot be read").because(error);
-    let text = files::read_text(&webhook.key_file).map_err(unreadable)?;
-    let key = Secret::decode(&text, "webhook_key_file")
-        .map_err(|error| Fault::new(Code::Unavailable, "the webhook's key is malformed").because(error))?;
-    let mut mac = Hmac::<Sha256>::new_from_slice(key.expose())
-        .map_err(|_| Fault::new(Code::Bug, "a key of any length makes an HMAC"))?;
-    mac.update(body);
-    Ok(hex::encode(mac.finalize().into_bytes()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_double_up_to_a_quarter_of_an_hour() {
-        assert_eq!(pause(1), Duration::from_secs(5));
-        assert_eq!(pause(3), Duration::from_secs(20));
-        assert_eq!(pause(300), MAX_PAUSE);
-    }
 }

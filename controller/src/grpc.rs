@@ -3,6 +3,7 @@
 //! Who may call what is decided in one table, [`access`], before any service sees the request.
 
 pub mod access;
+pub mod alerts;
 pub mod attestation;
 pub mod audit;
 pub mod blobs;
@@ -20,6 +21,8 @@ mod rights;
 pub mod rollouts;
 pub mod select;
 pub mod session;
+pub mod silences;
+pub mod spans;
 pub mod status;
 pub mod tasks;
 pub mod tokens;
@@ -57,6 +60,8 @@ pub fn fleet_routes(core: &Arc<Core>) -> Routes {
     .add_service(v1::rollouts_server::RolloutsServer::new(rollouts::RolloutsService(core())))
     .add_service(v1::checklists_server::ChecklistsServer::new(checklists::ChecklistsService(core())))
     .add_service(v1::freezes_server::FreezesServer::new(freezes::FreezesService(core())))
+    .add_service(v1::alerts_server::AlertsServer::new(alerts::AlertsService(core())))
+    .add_service(v1::silences_server::SilencesServer::new(silences::SilencesService(core())))
     .add_service(v1::attestation_server::AttestationServer::new(attestation::AttestationService(core())))
     .add_service(v1::enrolments_server::EnrolmentsServer::new(enrolments::EnrolmentsService(core())))
     .add_service(v1::policies_server::PoliciesServer::new(policies::PoliciesService(core())))

@@ -4,6 +4,7 @@
 //! crates, an SQL statement. Start at `run`, then `grpc::access` (who may do what), `rollouts` (how plans are carried
 //! out), `enrolment` and `attestation` (what a host must prove).
 
+pub mod alerting;
 pub mod archive;
 pub mod attestation;
 pub mod backup;
@@ -21,6 +22,7 @@ pub mod grpc;
 pub mod health;
 pub mod init;
 pub mod listener;
+pub mod outbound;
 pub mod peer;
 pub mod policies;
 pub mod quotas;

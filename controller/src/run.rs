@@ -33,6 +33,7 @@ use crate::grpc::access::AccessLayer;
 use crate::grpc::{enrollment_routes, fleet_routes};
 use crate::init::{DATABASE, endpoint};
 use crate::listener::{self, ClientCertificate, Connection, ListenerError};
+use crate::outbound::Outbound;
 use crate::policies::PolicyBook;
 use crate::quotas::Quotas;
 use crate::rollouts::checks::Checks;
@@ -40,7 +41,7 @@ use crate::rollouts::halted::NoWayBack;
 use crate::rollouts::join::LeftOut;
 use crate::sessions::Sessions;
 use crate::settings::{BadSettings, Settings};
-use crate::{escalations, rollouts, standing, upkeep};
+use crate::{alerting, escalations, rollouts, standing, upkeep};
 
 /// An idle connection is probed this often: a host whose cable was cut is noticed soon.
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -87,6 +88,9 @@ pub enum RunError {
     /// Shutting out the hosts whose endorsement keys are revoked.
     #[error("shutting out hosts whose endorsement keys are revoked: {0}")]
     Revoked(#[from] Fault),
+    /// TLS to other people's services.
+    #[error("preparing for other services: {0}")]
+    Outbound(#[source] Fault),
     /// Signal handlers.
     #[error("waiting for signals")]
     Signals(#[source] io::Error),
@@ -112,6 +116,8 @@ pub async fn run(data_dir: &Path) -> Result<(), RunError> {
     let store = Arc::clone(&core.store);
     lifecycle.spawn_vital("verdicts", recorder::keep_recording(store, verdicts, lifecycle.stopping()));
     lifecycle.spawn_vital("escalations", escalations::keep_delivering(Arc::clone(&core), lifecycle.stopping()));
+    lifecycle.spawn_vital("alerts", alerting::keep_looking(Arc::clone(&core), lifecycle.stopping()));
+    lifecycle.spawn_vital("receivers", alerting::keep_telling(Arc::clone(&core), lifecycle.stopping()));
     lifecycle.spawn_vital("rollouts", rollouts::keep_stepping(Arc::clone(&core), lifecycle.stopping()));
     lifecycle.spawn_vital("upkeep", upkeep::keep_up(Arc::clone(&core), lifecycle.stopping()));
     announce(&core.settings, enrollment_address, fleet_address)?;
@@ -130,6 +136,7 @@ async fn assemble(settings: Settings) -> Result<(Core, recorder::Queue), RunErro
         audit_key: AuditKey::open(&settings.data_dir)?,
         ek_roots: TrustRoots::from_pem(roots.as_bytes())?,
         selection: Selection::new(Bank::Sha256, settings.pcrs.iter().copied())?,
+        outbound: Outbound::new().map_err(RunError::Outbound)?,
         sessions: Sessions::default(),
         denied: Denied::default(),
         policies: PolicyBook::default(),

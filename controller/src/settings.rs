@@ -1,5 +1,6 @@
 //! `controller.toml`: read once, before anything is bound. Every problem is reported with file and key, never a value.
 
+mod alerts;
 mod rules;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use flota_model::Digest;
 use flota_model::market::Market;
 use serde::Deserialize;
 
+pub use alerts::{AlertSettings, Receiver, ReceiverFormat, RuleWish};
 pub use rules::{ExportRules, MAX_APPROVALS, RolloutRules, Ticket};
 
 /// Name of the settings file in the data folder.
@@ -68,6 +70,8 @@ pub struct Settings {
     pub exports: ExportRules,
     /// How often every host checks its exchanges without being asked; none: on demand and after updates.
     pub health_every: Option<Duration>,
+    /// How people are told what they did not ask for.
+    pub alerts: AlertSettings,
     /// When markets trade, by name.
     pub markets: BTreeMap<String, Market>,
     /// Where the bound addresses are written, for scripts that let the system choose ports.
@@ -113,6 +117,7 @@ struct Fragment {
     export_keep_days: Option<u64>,
     rollout_approvals: Option<u32>,
     rollout_ticket_required: Option<bool>,
+    alerts: alerts::AlertsFragment,
     markets: BTreeMap<String, rules::MarketFragment>,
 }
 
@@ -180,6 +185,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         export_keep_days,
         rollout_approvals,
         rollout_ticket_required,
+        alerts,
         markets,
     } = fragment;
     let mut problems = Vec::new();
@@ -224,6 +230,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
     let health_every = rules::health(health_every_minutes, &mut problems);
     let exports = rules::exports(export_every_hours, export_keep_days, &mut problems);
     let rollouts = rules::rollouts(rollout_approvals, rollout_ticket_required, &mut problems);
+    let alerts = alerts::alerts(data_dir, alerts, &mut problems);
     let markets = rules::calendar(markets).unwrap_or_else(|more| {
         problems.extend(more);
         BTreeMap::new()
@@ -248,6 +255,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         exports,
         health_every,
         rollouts,
+        alerts,
         markets,
         addresses_file: data_dir.join("addresses.json"),
     })
@@ -257,16 +265,20 @@ fn webhook(data_dir: &Path, url: Option<String>, key_file: Option<PathBuf>) -> R
     match (url, key_file) {
         (None, None) => Ok(None),
         (Some(url), Some(key_file)) => {
-            let local = ["http://127.0.0.1", "http://[::1]", "http://localhost"].iter().any(|local| {
-                url.strip_prefix(local).is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '/']))
-            });
-            if !url.starts_with("https://") && !local {
+            if !is_reachable(&url) {
                 return Err("`webhook_url` must be https, or http to this machine".into());
             }
             Ok(Some(Webhook { url, key_file: data_dir.join(key_file) }))
         }
         _ => Err("`webhook_url` and `webhook_key_file` are given together: what is sent is signed".into()),
     }
+}
+
+/// Whether secrets may be sent there: HTTPS, or HTTP to this machine; and none of them in the address itself.
+fn is_reachable(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let local = url.scheme() == "http" && matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"));
+    (url.scheme() == "https" || local) && url.username().is_empty() && url.password().is_none()
 }
 
 #[cfg(test)]
@@ -283,6 +295,23 @@ mod tests {
             parse("fleet_listen = 'secret'\npcrs = [24]\nheartbeat_seconds = 0\nek_revoked = ['secret']").unwrap_err();
         assert_eq!(problems.len(), 5, "{problems:?}");
         assert!(!problems.join(" ").contains("secret"));
+    }
+
+    #[test]
+    fn secrets_are_sent_over_tls_or_to_this_machine() {
+        for good in ["https://example.com/a?b=c", "http://127.0.0.1:80/x", "http://[::1]", "http://localhost"] {
+            assert!(is_reachable(good), "{good}");
+        }
+        for bad in [
+            "http://example.com",
+            "http://127.0.0.1:80@example.com/",
+            "http://localhost.example.com",
+            "https://a:b@example.com",
+            "ftp://127.0.0.1",
+            "example.com",
+        ] {
+            assert!(!is_reachable(bad), "{bad}");
+        }
     }
 
     #[test]

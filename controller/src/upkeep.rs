@@ -15,7 +15,7 @@ use crate::core::Core;
 use crate::fault::Fault;
 use crate::schedule::Schedule;
 use crate::settings::MISSED_FOR_STALE;
-use crate::{archive, checkpoints, health};
+use crate::{alerting, archive, checkpoints, health};
 
 /// Liveness is stored in batches this often; a crash loses no more than that much of "last seen".
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -81,6 +81,7 @@ async fn round(core: &Core, number: u32, schedules: Option<&mut Schedules>) -> R
     }
     if number.is_multiple_of(SWEEP_ROUNDS) {
         archive::keep_no_longer(core).await?;
+        core.store.forget_alerts(core.now().minus(alerting::KEPT).unwrap_or(core.now())).await?;
         core.store.sweep_boot_logs().await?;
         sweep_blobs(core).await?;
     }

@@ -11,7 +11,7 @@ use flota_model::{HostName, Labels, RolloutId, Timestamp};
 /// The fleet.
 #[derive(Debug, Clone, Default)]
 pub struct FleetFacts {
-    /// Hosts that belong to it: admitted, and not retired.
+    /// Hosts that belong to it, those included that failed their quote and are shut out for it.
     pub hosts: Vec<HostFact>,
     /// Rollouts that have not ended.
     pub rollouts: Vec<RolloutFact>,
@@ -19,12 +19,30 @@ pub struct FleetFacts {
     pub silences: Vec<Silence>,
     /// How often hosts check their exchanges without being asked; none: when somebody asks.
     pub health_every: Option<Duration>,
-    /// After how much time without an export a host is late; none: there is no schedule.
-    pub export_within: Option<Duration>,
+    /// When exports are late; none: there is no schedule.
+    pub exports: Option<ExportPace>,
     /// How long this controller has listened: silence from before that says nothing.
     pub listening_for: Duration,
-    /// When the first of the signed release metadata expires, and whose those are.
-    pub metadata_expire: Option<(Timestamp, String)>,
+    /// What is to be said of the signed release metadata; none: there are none.
+    pub metadata: Option<Metadata>,
+}
+
+/// When exports are late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExportPace {
+    /// A host without an export for that long is.
+    pub late_after: Duration,
+    /// Unless this controller has not listened for that long: then nobody asked it in time.
+    pub grace: Duration,
+}
+
+/// Signed release metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Metadata {
+    /// They are believed until then; this role's are the first to expire.
+    Until(Timestamp, String),
+    /// They are not believed: a sentence.
+    NotBelieved(String),
 }
 
 /// A host.
@@ -36,6 +54,8 @@ pub struct HostFact {
     pub labels: Labels,
     /// How far it is trusted, and why.
     pub trust: (Trust, String),
+    /// It is shut out: nothing is heard of it because it may not speak.
+    pub shut_out: bool,
     /// How long nothing was heard of it; none: it is connected, or was never.
     pub silent_for: Option<Duration>,
     /// Why it is in safe hold, if it is.
@@ -75,7 +95,7 @@ const REPORT_SLACK: Duration = Duration::from_hours(1);
 
 impl FleetFacts {
     /// The host's newest report, unless it is so old that it says nothing about the present.
-    pub(crate) fn fresh<'a>(&self, host: &'a HostFact, now: Timestamp) -> Option<&'a HealthFact> {
+    pub fn fresh<'a>(&self, host: &'a HostFact, now: Timestamp) -> Option<&'a HealthFact> {
         let within = self.health_every.unwrap_or_default().saturating_mul(2).saturating_add(REPORT_SLACK);
         host.health.as_ref().filter(|health| now.since(health.at) <= within)
     }

@@ -11,6 +11,6 @@ mod rollup;
 pub mod rules;
 
 pub use causes::{Blame, Cause, SHARED, TELLING, causes};
-pub use facts::{FleetFacts, HealthFact, HostFact, RolloutFact};
+pub use facts::{ExportPace, FleetFacts, HealthFact, HostFact, Metadata, RolloutFact};
 pub use life::{EDGES_KEPT, FLAPS, Observed, Step, Timing, step};
 pub use rollup::{HealthRow, by_exchange, by_label};

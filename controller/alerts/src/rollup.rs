@@ -41,9 +41,10 @@ fn rows(facts: &FleetFacts, now: Timestamp, value: impl Fn(&HostFact) -> String)
         let mut worst = BTreeMap::<&str, u8>::new();
         for check in &health.checks {
             let badness = match check.status.as_str() {
-                "healthy" => 0,
+                "unavailable" => 2,
                 "degraded" => 1,
-                _ => 2,
+                // Also a check of which nothing could be learnt.
+                _ => 0,
             };
             let known = worst.entry(&check.exchange).or_default();
             *known = badness.max(*known);

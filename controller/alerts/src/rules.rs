@@ -26,6 +26,8 @@ pub struct Rule {
     pub severity: Severity,
     /// How long it must be there before people are told, unless the settings say otherwise.
     pub after: Duration,
+    /// Whether it looks at hosts that are shut out.
+    of_shut_out: bool,
     /// Looks.
     look: fn(&FleetFacts, Timestamp, &mut Seen),
 }
@@ -37,6 +39,7 @@ pub const RULES: &[Rule] = &[
         means: "an exchange is unavailable to most of the hosts that trade there",
         severity: Severity::Critical,
         after: Duration::from_mins(3),
+        of_shut_out: false,
         look: health::exchange_unavailable,
     },
     Rule {
@@ -44,20 +47,23 @@ pub const RULES: &[Rule] = &[
         means: "several hosts fail the same check for the same reason: a label that they share is the cause, or none is known",
         severity: Severity::Critical,
         after: Duration::from_mins(3),
+        of_shut_out: false,
         look: health::shared_failure,
     },
     Rule {
         name: "FlotaHostUnhealthy",
-        means: "a host fails a check of an exchange, and it is the only one",
+        means: "a host fails a check of an exchange, alone or with one other",
         severity: Severity::Warning,
         after: Duration::from_mins(5),
+        of_shut_out: false,
         look: health::host_unhealthy,
     },
     Rule {
         name: "FlotaHealthOverdue",
-        means: "a host was asked to check its exchanges and has no result",
+        means: "a host that has checked its exchanges before was asked to and has no result",
         severity: Severity::Warning,
         after: Duration::from_mins(15),
+        of_shut_out: false,
         look: health::health_overdue,
     },
     Rule {
@@ -65,6 +71,7 @@ pub const RULES: &[Rule] = &[
         means: "more than a twentieth of the fleet, three hosts at least, is silent at once",
         severity: Severity::Critical,
         after: Duration::from_mins(5),
+        of_shut_out: false,
         look: hosts::many_silent,
     },
     Rule {
@@ -72,14 +79,16 @@ pub const RULES: &[Rule] = &[
         means: "nothing is heard of a host",
         severity: Severity::Warning,
         after: Duration::from_mins(15),
+        of_shut_out: false,
         look: hosts::silent,
     },
     Rule {
         name: "FlotaHostSafeHold",
-        means: "neither release of a host is healthy: its bot is stopped",
+        means: "neither release of a host is healthy: its bot is stopped, or could not be",
         severity: Severity::Critical,
         // Money stands still.
         after: Duration::from_mins(1),
+        of_shut_out: false,
         look: hosts::safe_hold,
     },
     Rule {
@@ -88,6 +97,7 @@ pub const RULES: &[Rule] = &[
         severity: Severity::Critical,
         // Possibly an intrusion.
         after: Duration::from_mins(2),
+        of_shut_out: true,
         look: hosts::attestation_failed,
     },
     Rule {
@@ -95,6 +105,7 @@ pub const RULES: &[Rule] = &[
         means: "a host has made no security export for longer than the schedule allows",
         severity: Severity::Warning,
         after: Duration::from_hours(1),
+        of_shut_out: false,
         look: hosts::export_overdue,
     },
     Rule {
@@ -102,6 +113,7 @@ pub const RULES: &[Rule] = &[
         means: "a rollout has stopped itself, and a person must decide",
         severity: Severity::Critical,
         after: Duration::from_mins(1),
+        of_shut_out: false,
         look: rollouts::stopped,
     },
     Rule {
@@ -109,13 +121,15 @@ pub const RULES: &[Rule] = &[
         means: "a rollout waits for approval, or for data that nobody has",
         severity: Severity::Warning,
         after: Duration::from_mins(30),
+        of_shut_out: false,
         look: rollouts::waits,
     },
     Rule {
         name: "FlotaReleasesExpire",
-        means: "signed release metadata expire within two weeks: no release can be installed from then on",
+        means: "signed release metadata expire soon, or are not believed: releases that hosts have not verified cannot be installed",
         severity: Severity::Warning,
         after: Duration::from_hours(1),
+        of_shut_out: false,
         look: rollouts::releases_expire,
     },
 ];
@@ -198,6 +212,8 @@ impl<'r> Seen<'r> {
             let silenced = facts.is_silenced(self.rule.name, host, now);
             match look(host) {
                 _ if silenced => self.unknown(subject),
+                // It may not speak: what was known of it stays.
+                _ if host.shut_out && !self.rule.of_shut_out => self.unknown(subject),
                 Ok(Some(words)) => self.present(subject, &[host], words),
                 Ok(None) => {}
                 Err(NotKnown) => self.unknown(subject),

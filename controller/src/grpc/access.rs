@@ -76,6 +76,8 @@ pub fn admits(path: &str) -> Option<Admit> {
         ("Freezes", "List") => Admit::Operators(EVERYONE),
         ("Freezes", "Create") => Admit::Operators(UPDATERS),
         ("Freezes", "End") => Admit::Operators(APPROVERS),
+        ("Alerts" | "Silences", "List") => Admit::Operators(EVERYONE),
+        ("Silences", "Create" | "End") => Admit::Operators(RUNNERS),
         ("Attestation", "Challenge" | "Quarantine") => Admit::Operators(GUARDS),
         ("Attestation", "Clear") => Admit::Operators(SECURITY),
         ("Hosts", "Decommission") => Admit::Operators(ADMINS),

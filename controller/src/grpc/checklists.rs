@@ -44,7 +44,7 @@ async fn report(core: &Core, request: v1::ShowChecklistRequest) -> Result<v1::Ch
         None => select::hosts(core, select::Selection { selector: &selector, names: &hosts, all: all_hosts }).await?,
     };
     let health: BTreeMap<HostId, HostHealth> =
-        core.store.health().await?.into_iter().map(|health| (health.host.clone(), health)).collect();
+        core.store.health(None).await?.into_iter().map(|health| (health.host.clone(), health)).collect();
     // Where nothing is signed any more, nothing that runs is.
     let catalogue = signed(core).await.ok();
     let now = core.now();

@@ -1,21 +1,21 @@
 //! Freezes over the wire.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use flota_model::freeze::{Freeze, MAX_FREEZE_REASON};
-use flota_model::{Selector, Timestamp};
+use flota_model::Timestamp;
 use flota_proto::v1;
 use flota_proto::v1::freezes_server::Freezes;
 use serde_json::json;
 use tonic::{Request, Response, Status};
 
 use super::access::{self, Principal};
+use super::spans;
 use crate::core::Core;
 use crate::fault::{Code, Fault};
 
 /// Longest freeze: a quarter. What is to hold longer is a decision about the fleet, not about a time.
-const MAX_FREEZE: Duration = Duration::from_hours(92 * 24);
+const BOUNDS: spans::Bounds = spans::Bounds { what: "a freeze", days: 92, reason: MAX_FREEZE_REASON };
 
 /// The service.
 pub struct FreezesService(pub Arc<Core>);
@@ -66,34 +66,13 @@ impl Freezes for FreezesService {
 
 fn asked(core: &Core, principal: &Principal, request: v1::CreateFreezeRequest) -> Result<Freeze, Fault> {
     let v1::CreateFreezeRequest { selector, all_hosts, from, until, reason } = request;
-    if selector.is_empty() && !all_hosts {
-        return Err(Fault::new(Code::NothingSelected, "no hosts were named").fix("-l SELECTOR, or --all"));
-    }
-    let selector: Selector = selector.parse().map_err(Fault::bad)?;
-    if reason.trim().is_empty() || reason.chars().count() > MAX_FREEZE_REASON {
-        let sentence =
-            format!("a freeze needs a reason, of {MAX_FREEZE_REASON} characters at most: people will wait for it");
-        return Err(Fault::new(Code::BadRequest, sentence));
-    }
-    let now = core.now();
-    let from: Timestamp = if from.is_empty() { now } else { from.parse().map_err(Fault::bad)? };
-    let until: Timestamp = until.parse().map_err(Fault::bad)?;
-    if until <= from || until <= now || until.since(from) > MAX_FREEZE {
-        return Err(Fault::new(
-            Code::BadRequest,
-            "a freeze ends after it begins, in the future, and lasts 92 days at most",
-        ));
-    }
+    let span = spans::read(spans::Asked { selector, all_hosts, from, until, reason }, &BOUNDS, core.now())?;
+    let spans::Span { selector, from, until, reason } = span;
     Ok(Freeze { id: 0, selector, from, until, reason, created_by: principal.name() })
 }
 
 fn shown(freeze: &Freeze, now: Timestamp) -> v1::Freeze {
     let Freeze { id, selector, from, until, reason, created_by } = freeze;
-    let state = match (*from <= now, now < *until) {
-        (_, false) => "over",
-        (true, true) => "holds",
-        (false, true) => "ahead",
-    };
     v1::Freeze {
         id: *id,
         selector: selector.to_string(),
@@ -101,6 +80,6 @@ fn shown(freeze: &Freeze, now: Timestamp) -> v1::Freeze {
         until: until.to_string(),
         reason: reason.clone(),
         created_by: created_by.clone(),
-        state: state.to_owned(),
+        state: spans::state(*from, *until, now).to_owned(),
     }
 }

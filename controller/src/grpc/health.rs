@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use flota_model::Selector;
+use flota_alerts::{Blame, Cause, FleetFacts, HealthFact, HostFact, causes};
 use flota_model::task::TaskKind;
+use flota_model::{Selector, Timestamp};
 use flota_proto::v1;
 use flota_proto::v1::health_server::Health;
 use tonic::{Request, Response, Status};
 
-use super::{access, hosts, tasks};
+use super::{access, tasks};
+use crate::alerting::facts::{self, Memory};
 use crate::core::Core;
 use crate::fault::Fault;
 
@@ -25,26 +27,64 @@ impl Health for HealthService {
     }
 
     async fn show(&self, request: Request<v1::ShowHealthRequest>) -> Result<Response<v1::ShowHealthResponse>, Status> {
-        let selector: Selector = request.into_inner().selector.parse().map_err(Fault::bad)?;
-        let mut extras = hosts::extras(&self.0).await?;
-        let fleet = self.0.store.hosts().await.map_err(Fault::from)?;
-        let hosts = fleet
-            .into_iter()
-            .filter(|host| selector.matches(&host.name, &host.labels))
-            .map(|host| {
-                let (host_id, host_name) = (host.id.to_string(), host.name.to_string());
-                match extras.health.remove(&host_id) {
-                    Some(health) => v1::HostHealth {
-                        host_id,
-                        host_name,
-                        overall: health.overall,
-                        at: health.at.to_string(),
-                        report_json: health.report_json,
-                    },
-                    None => v1::HostHealth { host_id, host_name, overall: "unknown".into(), ..Default::default() },
-                }
-            })
-            .collect();
-        Ok(Response::new(v1::ShowHealthResponse { hosts }))
+        let core = &self.0;
+        let v1::ShowHealthRequest { selector, by } = request.into_inner();
+        let selector: Selector = selector.parse().map_err(Fault::bad)?;
+        let mut newest = std::collections::BTreeMap::new();
+        for health in core.store.health(None).await.map_err(Fault::from)? {
+            newest.insert(health.host.clone(), health);
+        }
+        let fleet = core.store.hosts().await.map_err(Fault::from)?;
+        let hosts = fleet.into_iter().filter(|host| selector.matches(&host.name, &host.labels)).map(|host| {
+            let (host_id, host_name) = (host.id.to_string(), host.name.to_string());
+            match newest.remove(&host.id) {
+                Some(health) => v1::HostHealth {
+                    host_id,
+                    host_name,
+                    overall: health.overall,
+                    at: health.at.to_string(),
+                    report_json: health.report_json,
+                },
+                None => v1::HostHealth { host_id, host_name, overall: "unknown".into(), ..Default::default() },
+            }
+        });
+        let hosts = hosts.collect();
+        // The same facts as the rules of alerts have, so that both say the same.
+        let mut facts = facts::gather(core, &mut Memory::default()).await?;
+        facts.hosts.retain(|host| selector.matches(&host.name, &host.labels));
+        let (rows, causes) = summed(&facts, &by, core.now());
+        Ok(Response::new(v1::ShowHealthResponse { hosts, rows, causes }))
+    }
+}
+
+fn summed(facts: &FleetFacts, by: &str, now: Timestamp) -> (Vec<v1::HealthRow>, Vec<v1::HealthCause>) {
+    let rows = if by.is_empty() || by == "exchange" {
+        flota_alerts::by_exchange(facts, now)
+    } else {
+        flota_alerts::by_label(facts, now, by)
+    };
+    let rows = rows.into_iter().map(|row| {
+        let flota_alerts::HealthRow { exchange, value, healthy, degraded, unavailable, unknown } = row;
+        v1::HealthRow { exchange, value, healthy, degraded, unavailable, unknown }
+    });
+    let reports: Vec<(&HostFact, &HealthFact)> =
+        facts.hosts.iter().filter_map(|host| Some((host, facts.fresh(host, now)?))).collect();
+    (rows.collect(), causes(&reports).iter().map(cause).collect())
+}
+
+fn cause(cause: &Cause<'_>) -> v1::HealthCause {
+    let Cause { check, hosts, there, blame } = cause;
+    v1::HealthCause {
+        exchange: check.exchange.clone(),
+        check: check.name.clone(),
+        status: check.status.clone(),
+        details: check.details.clone(),
+        hosts: hosts.iter().map(|host| host.name.to_string()).collect(),
+        there: u32::try_from(*there).unwrap_or(u32::MAX),
+        blame: match blame {
+            Blame::Exchange => "exchange".to_owned(),
+            Blame::Label(key, value) => format!("{key}={value}"),
+            Blame::Hosts => "hosts".to_owned(),
+        },
     }
 }

@@ -114,7 +114,7 @@ pub async fn shown(core: &Core, id: &HostId) -> Result<v1::Host, Fault> {
 
 /// Newest health and exports of all hosts.
 pub async fn extras(core: &Core) -> Result<view::Extras, Fault> {
-    let health = core.store.health().await?;
+    let health = core.store.health(None).await?;
     let mut exports = std::collections::BTreeMap::new();
     for export in core.store.exports(ExportsOf::ALL, RECENT_EXPORTS).await? {
         exports.entry(export.host.to_string()).or_insert(export);

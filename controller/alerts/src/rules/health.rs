@@ -34,9 +34,9 @@ pub(super) fn exchange_unavailable(facts: &FleetFacts, now: Timestamp, seen: &mu
             },
         );
     }
-    // An exchange of which nobody has news is not thereby well.
-    for exchange in facts.hosts.iter().filter_map(|host| host.health.as_ref()).flat_map(exchanges) {
-        if !read.there.contains_key(exchange) {
+    // An exchange is not well because those who found it ill have no news any more.
+    for (_, report) in &read.stale {
+        for exchange in exchanges(report).into_iter().filter(|exchange| failing(report, exchange).next().is_some()) {
             seen.unknown(subject([("exchange", exchange)]));
         }
     }
@@ -103,10 +103,14 @@ pub(super) fn health_overdue(facts: &FleetFacts, now: Timestamp, seen: &mut Seen
         if host.silent_for.is_some() {
             return Err(NotKnown);
         }
+        // One that never had a report may well be one that has no exchange.
+        if host.health.is_none() {
+            return Ok(None);
+        }
         Ok(host.check_failed.as_ref().map(|why| Words {
             summary: format!("{} has no result of its last health check", host.name),
             description: format!("{why}. Nobody knows whether it can trade."),
-            command: format!("flota health run --host {}", host.name),
+            command: format!("flota health run {}", host.name),
         }))
     });
 }
@@ -126,7 +130,7 @@ struct Read<'a> {
 
 impl<'a> Read<'a> {
     fn of(facts: &'a FleetFacts, now: Timestamp, rule: &str) -> Self {
-        let speaking = facts.hosts.iter().filter(|host| !facts.is_silenced(rule, host, now));
+        let speaking = facts.hosts.iter().filter(|host| !host.shut_out && !facts.is_silenced(rule, host, now));
         let (mut reports, mut stale) = (Vec::new(), Vec::new());
         for host in speaking {
             match (facts.fresh(host, now), &host.health) {

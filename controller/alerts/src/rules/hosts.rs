@@ -6,10 +6,12 @@ use flota_model::Timestamp;
 use flota_model::host::Trust;
 
 use super::{NotKnown, Seen, Words, subject};
-use crate::facts::{FleetFacts, HostFact};
+use crate::facts::{ExportPace, FleetFacts, HostFact};
 
 /// Hosts have that long to come back after this controller began to listen.
 const RECONNECT: Duration = Duration::from_mins(2);
+/// The rule about many.
+const MANY_SILENT: &str = "FlotaHostsSilent";
 /// Least number of hosts that are silent at once before it is not theirs.
 const MANY: usize = 3;
 /// More than one host of so many.
@@ -43,7 +45,7 @@ pub(super) fn silent(facts: &FleetFacts, now: Timestamp, seen: &mut Seen<'_>) {
         Some(_) if together || facts.listening_for < RECONNECT => Err(NotKnown),
         Some(_) => Ok(Some(Words {
             summary: format!("nothing is heard of {}", host.name),
-            description: "Its bot may trade on; no update, halt or health check reaches it. It keeps its place in a \
+            description: "Its bot may trade on; no update, pause or health check reaches it. It keeps its place in a \
                           rollout's budget until it is heard of."
                 .into(),
             command: format!("flota host show {}", host.name),
@@ -53,7 +55,7 @@ pub(super) fn silent(facts: &FleetFacts, now: Timestamp, seen: &mut Seen<'_>) {
 
 fn many(facts: &FleetFacts, now: Timestamp) -> Option<Vec<&HostFact>> {
     let is_silent =
-        |host: &&HostFact| host.silent_for.is_some() && !facts.is_silenced("FlotaHostsSilent", host, now);
+        |host: &&HostFact| host.silent_for.is_some() && !host.shut_out && !facts.is_silenced(MANY_SILENT, host, now);
     let silent: Vec<&HostFact> = facts.hosts.iter().filter(is_silent).collect();
     (silent.len() >= MANY && silent.len().saturating_mul(OF) > facts.hosts.len()).then_some(silent)
 }
@@ -62,7 +64,7 @@ fn many(facts: &FleetFacts, now: Timestamp) -> Option<Vec<&HostFact>> {
 pub(super) fn safe_hold(facts: &FleetFacts, now: Timestamp, seen: &mut Seen<'_>) {
     seen.each_host(facts, now, |host| {
         Ok(host.safe_hold.as_ref().map(|detail| Words {
-            summary: format!("{} does not trade: neither of its releases is healthy", host.name),
+            summary: format!("{} is in safe hold: neither of its releases is healthy", host.name),
             description: format!("It says: {detail}. What the exchange itself protects stays protected."),
             command: format!("flota host show {}", host.name),
         }))
@@ -83,17 +85,17 @@ pub(super) fn attestation_failed(facts: &FleetFacts, now: Timestamp, seen: &mut 
 
 /// A host has made no export for too long.
 pub(super) fn export_overdue(facts: &FleetFacts, now: Timestamp, seen: &mut Seen<'_>) {
-    let Some(within) = facts.export_within else { return };
+    let Some(ExportPace { late_after, grace }) = facts.exports else { return };
     seen.each_host(facts, now, |host| {
         // Whoever was not asked for long enough is not late.
-        if facts.listening_for < RECONNECT {
+        if facts.listening_for < grace {
             return Err(NotKnown);
         }
         let hours = host.export_age.as_secs() / 3600;
-        Ok((host.export_age >= within).then(|| Words {
+        Ok((host.export_age >= late_after).then(|| Words {
             summary: format!("{} has made no security export for {hours} hours", host.name),
             description: "An export that should exist and does not is a gap in what auditors are given.".into(),
-            command: format!("flota export run --host {}", host.name),
+            command: format!("flota export run {}", host.name),
         }))
     });
 }

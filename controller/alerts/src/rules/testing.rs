@@ -26,6 +26,7 @@ pub(crate) fn host(name: &str, labels: &str) -> HostFact {
         name: name.parse().unwrap(),
         labels: Labels::try_from(labels.split(',').filter_map(pair).collect::<BTreeMap<_, _>>()).unwrap(),
         trust: (Trust::Trusted, String::new()),
+        shut_out: false,
         silent_for: None,
         safe_hold: None,
         health: None,

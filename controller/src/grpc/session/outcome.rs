@@ -34,13 +34,21 @@ pub(super) fn offer(task: &Task, deadline_seconds: u32) -> v1::TaskOffer {
 pub(super) async fn store(core: &Core, host: &HostId, message: v1::TaskResult) -> Result<(), Fault> {
     let v1::TaskResult { id, ok, detail, result } = message;
     let detail: String = detail.chars().take(MAX_DETAIL_CHARS).collect();
+    let id: TaskId = id.parse().map_err(Fault::bad)?;
+    let task = core.store.tasks(std::slice::from_ref(&id)).await?.into_iter().next();
     let (export, health) = match result {
         Some(Outcome::Export(made)) => (Some(export(core, host, made).await?), None),
         Some(Outcome::Health(found)) => (None, Some(health(core, host, found)?)),
         None => (None, None),
     };
-    let id: TaskId = id.parse().map_err(Fault::bad)?;
-    let task = core.store.tasks(std::slice::from_ref(&id)).await?.into_iter().next();
+    let found = health.as_ref().map(|health| health.overall.clone());
+    let some_checks = task.as_ref().is_some_and(|task| {
+        matches!(&task.kind, TaskKind::Health { checks } if !checks.is_empty())
+    });
+    let health = match health {
+        Some(health) if some_checks => Some(whole(core, health).await?),
+        health => health,
+    };
     let reason = task.as_ref().map(|task| match &task.kind {
         TaskKind::Export { reason } => reason.clone(),
         TaskKind::Health { .. } => String::new(),
@@ -48,12 +56,12 @@ pub(super) async fn store(core: &Core, host: &HostId, message: v1::TaskResult) -
     let export = export.map(|export| Export { reason: reason.unwrap_or_default(), ..export });
     let details = json!({
         "task": id, "detail": detail, "export": export.as_ref().map(|export| &export.id),
-        "blob": export.as_ref().map(|export| export.blob), "health": health.as_ref().map(|health| &health.overall),
+        "blob": export.as_ref().map(|export| export.blob), "health": found,
     });
     let action = if health.is_some() { "host.health" } else { "host.export" };
     let audit = core.audit_host(host, action, if ok { "ok" } else { "failed" }, &details);
     let state = if ok { TaskState::Done } else { TaskState::Failed };
-    let finished = FinishedTask { state, detail, export, health, at: core.now() };
+    let finished = FinishedTask { state, detail, export, found, health, at: core.now() };
     // Repeated results and results of tasks that expired meanwhile change nothing.
     let _outcome = core.store.finish_task(host, &id, &finished, &audit).await?;
     Ok(())
@@ -121,6 +129,18 @@ fn health(core: &Core, host: &HostId, found: v1::HealthResult) -> Result<HostHea
         return Err(Fault::new(Code::BadRequest, "the health report must be JSON of 64 KiB at most"));
     }
     Ok(HostHealth { host: host.clone(), overall, at: core.now(), report_json })
+}
+
+/// The whole picture of a host after some of its checks alone were made: what was not asked is what it was.
+async fn whole(core: &Core, made: HostHealth) -> Result<HostHealth, Fault> {
+    let newest = core.store.health(None).await?.into_iter().find(|newest| newest.host == made.host);
+    let merged = newest.and_then(|newest| flota_model::health::merged(&newest.report_json, &made.report_json));
+    Ok(match merged {
+        Some((overall, report_json)) if report_json.len() <= MAX_REPORT_BYTES => {
+            HostHealth { overall, report_json, ..made }
+        }
+        _ => made,
+    })
 }
 
 /// A new certificate over the key of the present one. Only for a host whose newest quote passed, or that waits for a

@@ -62,7 +62,7 @@ impl TaskStore for SqliteStore {
             return Ok(TaskResultOutcome::AlreadyFinished(Box::new(stored)));
         }
 
-        let FinishedTask { state, detail, export, health, at } = result;
+        let FinishedTask { state, detail, export, found, health, at } = result;
         let export = match export {
             Some(export) => Some(put_export(&mut writing, export).await?.id),
             None => None,
@@ -78,7 +78,7 @@ impl TaskStore for SqliteStore {
             .bind(detail)
             .bind(at.as_micros())
             .bind(export.as_ref().map(ExportId::as_str))
-            .bind(health.as_ref().map(|health| health.overall.as_str()));
+            .bind(found);
         writing.run(query).await?;
         append(&mut writing, audit).await?;
         writing.commit().await?;
@@ -155,8 +155,9 @@ impl TaskStore for SqliteStore {
         .collect()
     }
 
-    async fn health(&self) -> Result<Vec<HostHealth>, StoreError> {
-        let query = sqlx::query_as::<_, HealthRow>("select host, overall, at, report from host_health order by host");
+    async fn health(&self, since: Option<Timestamp>) -> Result<Vec<HostHealth>, StoreError> {
+        let select = "select host, overall, at, report from host_health where at >= $1 order by host";
+        let query = sqlx::query_as::<_, HealthRow>(select).bind(since.map_or(i64::MIN, Timestamp::as_micros));
         self.read("listing health reports").all(query).await?.into_iter().map(HostHealth::try_from).collect()
     }
 }

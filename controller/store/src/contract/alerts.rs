@@ -123,12 +123,12 @@ pub async fn what_changed_meanwhile_is_told_after_a_pause(store: &dyn Store) {
     let claimed = store.claim_notices(second(20), second(50)).await.unwrap();
     store.save_alerts(&[fired("b")], &tell(21)).await.unwrap();
     for notice in &claimed {
-        store.note_told(notice, &Told::Done { at: second(22), pause_micros: PAUSE }).await.unwrap();
+        store.note_told(notice, &Told::Done { at: second(22), pause_micros: PAUSE, again: None }).await.unwrap();
     }
     let desk = notice(store, "desk").await;
     assert_eq!((desk.told_at, desk.due_at), (Some(second(22)), Some(second(322))));
     for notice in store.claim_notices(second(322), second(350)).await.unwrap() {
-        store.note_told(&notice, &Told::Done { at: second(323), pause_micros: PAUSE }).await.unwrap();
+        store.note_told(&notice, &Told::Done { at: second(323), pause_micros: PAUSE, again: None }).await.unwrap();
     }
     assert_eq!(notice(store, "desk").await.due_at, None);
     store.save_alerts(&[fired("c")], &tell(400)).await.unwrap();
@@ -142,10 +142,13 @@ pub async fn a_new_receiver_is_introduced_once(store: &dyn Store) {
     store.introduce("FlotaHostSilent", &tell(5)).await.unwrap();
     let [desk, oncall] = store.claim_notices(second(5), second(6)).await.unwrap().try_into().unwrap();
     for notice in [desk, oncall] {
-        store.note_told(&notice, &Told::Done { at: second(5), pause_micros: PAUSE }).await.unwrap();
+        store.note_told(&notice, &Told::Done { at: second(5), pause_micros: PAUSE, again: None }).await.unwrap();
     }
     store.introduce("FlotaHostSilent", &tell(7)).await.unwrap();
     assert_eq!(store.claim_notices(second(100), second(101)).await.unwrap(), []);
+    let again = Told::Done { at: second(100), pause_micros: PAUSE, again: Some(second(160)) };
+    store.note_told(&notice(store, "desk").await, &again).await.unwrap();
+    assert_eq!(notice(store, "desk").await.due_at, Some(second(160)), "some are told again and again");
 }
 
 fn silence(from: i64, until: i64) -> Silence {

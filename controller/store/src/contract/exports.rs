@@ -7,7 +7,8 @@ use super::fixtures::{enrolled, entry, export, export_id, logged, second, task, 
 use crate::{ExportHold, ExportsOf, FinishedTask, Holds, Removed, Store, TaskResultOutcome};
 
 fn finished(export: Export) -> FinishedTask {
-    FinishedTask { state: TaskState::Done, detail: String::new(), export: Some(export), health: None, at: second(30) }
+    let (detail, at) = (String::new(), second(30));
+    FinishedTask { state: TaskState::Done, detail, export: Some(export), found: None, health: None, at }
 }
 
 /// In the transaction that ends the task: neither is there without the other.

@@ -65,6 +65,8 @@ pub enum Told {
         at: Timestamp,
         /// See [`Tell`].
         pause_micros: i64,
+        /// When it is told again even if nothing changes; none: it is not.
+        again: Option<Timestamp>,
     },
     /// It was not.
     Failed {

@@ -11,7 +11,9 @@ pub struct FinishedTask {
     pub detail: String,
     /// The export it made, to be stored with it.
     pub export: Option<Export>,
-    /// The health report it made, to be stored with it.
+    /// The health that it found.
+    pub found: Option<String>,
+    /// The host's newest health report after it, to be stored with it.
     pub health: Option<HostHealth>,
     /// When.
     pub at: Timestamp,

@@ -52,8 +52,8 @@ pub trait TaskStore: Send + Sync {
     /// ended.
     async fn newest_checks(&self) -> Result<Vec<EndedCheck>, StoreError>;
 
-    /// Newest health report of each host that has one.
-    async fn health(&self) -> Result<Vec<HostHealth>, StoreError>;
+    /// Newest health report of each host that has one; with a time, of those whose report arrived then or later.
+    async fn health(&self, since: Option<Timestamp>) -> Result<Vec<HostHealth>, StoreError>;
 }
 
 /// How long exports are kept.

@@ -90,6 +90,11 @@ fn an_old_report_is_no_news_and_keeps_an_alert_as_it_is() {
     assert_eq!(answer("FlotaHostUnhealthy", &[("host", "a")], &facts, later), Observed::Unknown);
     let key = [("exchange", "kraken"), ("check", "public_api"), ("label", "")];
     assert_eq!(answer("FlotaSharedFailure", &key, &facts, later), Observed::Unknown);
+    // Nor is the exchange well because somebody whose news is fresh finds it so.
+    let mut facts = facts;
+    facts.hosts.push(host("c", "").with(report(later, "kraken", [WELL])));
+    let exchange = answer("FlotaExchangeUnavailable", &[("exchange", "kraken")], &facts, later);
+    assert_eq!(exchange, Observed::Unknown);
     // Who has left the fleet has nothing any more.
     assert_eq!(answer("FlotaHostUnhealthy", &[("host", "gone")], &facts, later), Observed::Absent);
 }
@@ -119,10 +124,15 @@ fn a_silenced_host_is_looked_at_by_no_rule_that_is_silenced() {
 
 #[test]
 fn a_check_without_a_result_is_told_of_hosts_that_could_have_answered() {
-    let failed = |silent| HostFact { check_failed: Some("no result in time".into()), silent_for: silent, ..host("a", "") };
+    let failed = |silent| HostFact {
+        check_failed: Some("no result in time".into()),
+        silent_for: silent,
+        ..host("a", "").with(report(at(0), "kraken", [WELL]))
+    };
     let summaries = |host| summaries("FlotaHealthOverdue", &fleet(vec![host]));
     assert_eq!(summaries(failed(None)), ["a has no result of its last health check"]);
     assert!(summaries(failed(Some(Duration::from_mins(1)))).is_empty());
+    assert!(summaries(HostFact { health: None, ..failed(None) }).is_empty(), "it may have no exchange");
 }
 
 #[test]

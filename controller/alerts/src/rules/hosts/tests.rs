@@ -1,7 +1,7 @@
 use flota_model::rollout::RolloutState;
 
 use super::*;
-use crate::facts::RolloutFact;
+use crate::facts::{Metadata, RolloutFact};
 use crate::life::Observed;
 use crate::rules::testing::{answer, at, fleet, found, host};
 
@@ -39,6 +39,22 @@ fn a_controller_that_just_began_to_listen_says_nothing_of_silence() {
 }
 
 #[test]
+fn a_host_that_was_shut_out_is_told_as_that_and_as_nothing_else() {
+    let untrusted = HostFact {
+        trust: (Trust::Untrusted, "its quote is forged".into()),
+        shut_out: true,
+        export_age: Duration::from_hours(99),
+        ..silent_host("a")
+    };
+    let mut facts = fleet(vec![untrusted]);
+    facts.exports = Some(ExportPace { late_after: Duration::from_hours(30), grace: Duration::ZERO });
+    assert_eq!(subjects("FlotaAttestationFailed", &facts), ["host=a"]);
+    for rule in ["FlotaHostSilent", "FlotaExportOverdue"] {
+        assert_eq!(answer(rule, &[("host", "a")], &facts, at(0)), Observed::Unknown, "{rule}");
+    }
+}
+
+#[test]
 fn trust_safe_hold_and_exports_are_told() {
     let mut facts = fleet(vec![
         HostFact { trust: (Trust::Drifted, "PCR 7 differs".into()), ..host("a", "") },
@@ -49,8 +65,10 @@ fn trust_safe_hold_and_exports_are_told() {
     assert_eq!(subjects("FlotaAttestationFailed", &facts), ["host=a"]);
     assert_eq!(subjects("FlotaHostSafeHold", &facts), ["host=b"]);
     assert!(subjects("FlotaExportOverdue", &facts).is_empty(), "there is no schedule");
-    facts.export_within = Some(Duration::from_hours(30));
+    facts.exports = Some(ExportPace { late_after: Duration::from_hours(30), grace: Duration::from_hours(8) });
     assert_eq!(subjects("FlotaExportOverdue", &facts), ["host=c"]);
+    facts.listening_for = Duration::from_hours(7);
+    assert_eq!(answer("FlotaExportOverdue", &[("host", "c")], &facts, at(0)), Observed::Unknown, "nobody asked it");
 }
 
 #[test]
@@ -65,8 +83,15 @@ fn rollouts_that_need_a_person_and_metadata_that_expire_are_told() {
     ];
     assert_eq!(subjects("FlotaRolloutStopped", &facts), ["rollout=R-1"]);
     assert_eq!(subjects("FlotaRolloutWaits", &facts), ["rollout=R-3", "rollout=R-4"]);
-    facts.metadata_expire = Some((at(15 * 24 * 3600), "timestamp".into()));
-    assert!(subjects("FlotaReleasesExpire", &facts).is_empty());
-    facts.metadata_expire = Some((at(13 * 24 * 3600), "timestamp".into()));
-    assert_eq!(subjects("FlotaReleasesExpire", &facts), ["role=timestamp"]);
+    let mut summaries = |metadata| {
+        facts.metadata = Some(metadata);
+        found("FlotaReleasesExpire", &facts, at(0)).into_iter().map(|(_, finding)| finding.summary).collect::<Vec<_>>()
+    };
+    let day = |days: u64| at(days * 24 * 3600);
+    assert!(summaries(Metadata::Until(day(15), "root".into())).is_empty());
+    assert_eq!(summaries(Metadata::Until(day(13), "root".into())).len(), 1);
+    assert!(summaries(Metadata::Until(day(3), "timestamp".into())).is_empty(), "it is renewed by the week");
+    assert_eq!(summaries(Metadata::Until(day(1), "timestamp".into())).len(), 1);
+    let expired = Metadata::NotBelieved("the timestamp metadata have expired".into());
+    assert_eq!(summaries(expired), ["release metadata are not believed"]);
 }

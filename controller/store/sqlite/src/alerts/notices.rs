@@ -58,10 +58,11 @@ pub(super) async fn note(store: &SqliteStore, notice: &Notice, told: &Told) -> R
     let revision = i64::try_from(*revision).unwrap_or(i64::MAX);
     let mut writing = store.write("noting who was told of alerts").await?;
     let query = match told {
-        Told::Done { at, pause_micros } => {
+        Told::Done { at, pause_micros, again } => {
             let update = "update alert_notices set told_at = $4, attempts = 0, failure = null, \
-                          due_at = case when revision = $3 then null else $4 + $5 end where receiver = $1 and rule = $2";
-            sqlx::query(update).bind(receiver).bind(rule).bind(revision).bind(at.as_micros()).bind(*pause_micros)
+                          due_at = case when revision = $3 then $6 else $4 + $5 end where receiver = $1 and rule = $2";
+            let query = sqlx::query(update).bind(receiver).bind(rule).bind(revision).bind(at.as_micros());
+            query.bind(*pause_micros).bind(again.map(Timestamp::as_micros))
         }
         Told::Failed { next, why } => {
             let update = "update alert_notices set attempts = attempts + 1, failure = $3, due_at = $4 \
