@@ -6,8 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use flota_model::Selector;
 
 use crate::commands::{
-    attest, audit, checklist, context, enrolment, escalation, export, freeze, health, help, host, man, package, policy,
-    receipt, release, rollout, token,
+    alert, attest, audit, checklist, context, enrolment, escalation, export, freeze, health, help, host, man, package,
+    policy, receipt, release, rollout, silence, token,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -128,6 +128,12 @@ pub(crate) enum Command {
     /// Times in which no rollout changes hosts
     #[command(subcommand)]
     Freeze(freeze::FreezeCommand),
+    /// What the controller tells people without being asked
+    #[command(subcommand)]
+    Alert(alert::AlertCommand),
+    /// Times in which no alert speaks of some hosts: a maintenance
+    #[command(subcommand)]
+    Silence(silence::SilenceCommand),
     /// The hash-chained log of everything that was done
     #[command(subcommand)]
     Audit(audit::AuditCommand),

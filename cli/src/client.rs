@@ -130,6 +130,14 @@ impl Session {
         freezes, freezes_client, FreezesClient
     );
     client!(
+        /// What people are told without asking.
+        alerts, alerts_client, AlertsClient
+    );
+    client!(
+        /// Times in which no alert speaks of some hosts.
+        silences, silences_client, SilencesClient
+    );
+    client!(
         /// The audit log.
         audit, audit_client, AuditClient
     );

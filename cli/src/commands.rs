@@ -5,6 +5,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::invocation::Invocation;
 
+pub(crate) mod alert;
 pub(crate) mod attest;
 pub(crate) mod audit;
 pub(crate) mod checklist;
@@ -23,6 +24,8 @@ pub(crate) mod policy;
 pub(crate) mod receipt;
 pub(crate) mod release;
 pub(crate) mod rollout;
+pub(crate) mod silence;
+mod span;
 pub(crate) mod token;
 
 mod download;
@@ -49,6 +52,8 @@ pub(crate) async fn run(invocation: &Invocation, command: Command) -> Result<Exi
         Command::Rollout(command) => rollout::run(invocation, command).await,
         Command::Checklist(command) => checklist::run(invocation, command).await,
         Command::Freeze(command) => freeze::run(invocation, command).await,
+        Command::Alert(command) => alert::run(invocation, command).await,
+        Command::Silence(command) => silence::run(invocation, command).await,
         Command::Audit(command) => audit::run(invocation, command).await,
         Command::Context(command) => context::run(invocation, command),
         Command::Completions(args) => help::completions(invocation, &args),

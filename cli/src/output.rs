@@ -82,7 +82,7 @@ pub(crate) struct Listing<'a, T> {
     /// Their values.
     pub(crate) row: fn(&T) -> Vec<String>,
     /// What `-o name` prints.
-    pub(crate) name: fn(&T) -> &str,
+    pub(crate) name: fn(&T) -> String,
 }
 
 impl Out {
@@ -152,7 +152,7 @@ impl Out {
             Format::Json => self.data(&json::list(listing.kind, listing.items)),
             Format::Jsonl => listing.items.iter().try_for_each(|item| self.data(&json::line(listing.kind, item))),
             Format::Tsv => self.data(&tsv(listing)),
-            Format::Name => listing.items.iter().try_for_each(|item| self.data(&text::clean((listing.name)(item)))),
+            Format::Name => listing.items.iter().try_for_each(|item| self.data(&text::clean(&(listing.name)(item)))),
         }
     }
 

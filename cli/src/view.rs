@@ -1,5 +1,6 @@
 //! What people see: pure functions of a read model and a [`Style`](crate::output::Style), each held by a golden file.
 
+pub(crate) mod alert;
 pub(crate) mod attest_show;
 pub(crate) mod attest_status;
 pub(crate) mod checklist;
@@ -7,7 +8,6 @@ pub(crate) mod enrolment;
 pub(crate) mod escalation;
 pub(crate) mod freeze;
 pub(crate) mod health_causes;
-pub(crate) mod health_report;
 pub(crate) mod host_end;
 pub(crate) mod host_facts;
 pub(crate) mod host_list;
@@ -29,4 +29,5 @@ pub(crate) mod rollout_forecast;
 pub(crate) mod rollout_frame;
 pub(crate) mod rollout_plan;
 pub(crate) mod rollout_words;
+pub(crate) mod silence;
 pub(crate) mod tasks;

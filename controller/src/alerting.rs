@@ -25,8 +25,6 @@ use facts::Memory;
 
 pub use telling::keep_telling;
 
-/// It must be gone for that long before people are told that it is over.
-const SETTLE: Duration = Duration::from_mins(5);
 /// Comings and goings are counted for that long at least, and for so many intervals of the health schedule.
 const FLAP_WINDOW: (Duration, u32) = (Duration::from_hours(2), 6);
 /// Alerts that have ended are kept that long; what was told of them stays in the audit log.
@@ -55,7 +53,7 @@ async fn look(core: &Core, memory: &mut Memory) -> Result<(), Fault> {
     let known = newest(core.store.alerts(now.minus(window).unwrap_or(now)).await?);
     let mut changes = Vec::new();
     for rule in RULES {
-        let timing = Timing { after: patience(core, rule), settle: SETTLE, window };
+        let timing = Timing { after: patience(core, rule), settle: core.settings.alerts.settle, window };
         let open = known.values().filter(|record| record.alert.key.rule == rule.name && is_open(record));
         let open: BTreeSet<&AlertKey> = open.map(|record| &record.alert.key).collect();
         let observed = match core.settings.alerts.rules.get(rule.name) {
@@ -71,7 +69,8 @@ async fn look(core: &Core, memory: &mut Memory) -> Result<(), Fault> {
         }
     }
     // A rule that this version does not have any more cannot say that it is over.
-    let gone = known.values().filter(|record| is_open(record) && flota_alerts::rules::rule(&record.alert.key.rule).is_none());
+    let gone =
+        known.values().filter(|record| is_open(record) && flota_alerts::rules::rule(&record.alert.key.rule).is_none());
     changes.extend(gone.map(|record| AlertChange { before: Some(place(record)), after: None, told: None }));
     if changes.is_empty() {
         return Ok(());

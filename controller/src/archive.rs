@@ -49,10 +49,7 @@ pub async fn keep_schedule(core: &Core, schedule: &mut Schedule) -> Result<(), F
 
 /// When exports are late, with that interval.
 pub fn pace(interval: Duration) -> ExportPace {
-    ExportPace {
-        late_after: interval.saturating_add(slack(interval)),
-        grace: slack(interval).saturating_add(DEADLINE),
-    }
+    ExportPace { late_after: interval.saturating_add(slack(interval)), grace: slack(interval).saturating_add(DEADLINE) }
 }
 
 /// A quarter of the interval, and an hour at least: the whole fleet is asked in that time.

@@ -77,8 +77,11 @@ impl Outbound {
     /// Sends it; gives what was answered if the other side took it.
     pub async fn send(&self, message: Message<'_>) -> Result<Vec<u8>, Fault> {
         let Message { method, url, body, key_file, credential } = message;
-        let mut request =
-            self.client.request(method, url).header("Content-Type", "application/json").header("Accept", "application/json");
+        let mut request = self
+            .client
+            .request(method, url)
+            .header("Content-Type", "application/json")
+            .header("Accept", "application/json");
         if let Some(key_file) = key_file {
             request = request.header(SIGNATURE_HEADER, sign(key_file, body.as_bytes())?);
         }
@@ -118,8 +121,9 @@ fn secret_line(file: &Path) -> Result<String, Fault> {
 
 fn sign(key_file: &Path, body: &[u8]) -> Result<String, Fault> {
     let text = files::read_text(key_file).map_err(unreadable)?;
-    let key = Secret::decode(&text, "key_file")
-        .map_err(|error| Fault::new(Code::Unavailable, "the key that signs what is sent is malformed").because(error))?;
+    let key = Secret::decode(&text, "key_file").map_err(|error| {
+        Fault::new(Code::Unavailable, "the key that signs what is sent is malformed").because(error)
+    })?;
     let mut mac = Hmac::<Sha256>::new_from_slice(key.expose())
         .map_err(|_| Fault::new(Code::Bug, "a key of any length makes an HMAC"))?;
     mac.update(body);

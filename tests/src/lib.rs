@@ -18,6 +18,7 @@ mod packages;
 mod process;
 mod simulated;
 pub mod wait;
+pub mod web;
 
 pub use bins::Bins;
 pub use boot_log::BootLog;
@@ -32,3 +33,4 @@ pub use operator::{Answer, Operator};
 pub use packages::{Package, Packages, noise};
 pub use process::Process;
 pub use simulated::{SimulatedFleet, SimulatedHost};
+pub use web::WebService;

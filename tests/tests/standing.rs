@@ -1,14 +1,10 @@
 //! What brings a host into a state, what it may do there, and what brings it out: with real processes and a real TPM.
 #![expect(clippy::unwrap_used, reason = "a test panics")]
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::path::Path;
-use std::sync::mpsc;
 use std::time::Duration;
 
-use flota_tests::{Answer, Bins, Fleet, FleetOptions, wait};
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use flota_tests::{Answer, Bins, Fleet, FleetOptions, WebService, wait};
 use serde_json::Value;
 
 const BOUND: Duration = Duration::from_mins(1);
@@ -173,39 +169,12 @@ fn a_drifted_host_that_comes_back_without_a_token_is_still_drifted() {
     assert_eq!(fleet.listed(HOST).unwrap()["trust"], "drifted");
 }
 
-/// Takes one request and answers 200; gives its head and body.
-fn webhook() -> (u16, mpsc::Receiver<(String, Vec<u8>)>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (sender, requests) = mpsc::channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
-            let (head, body) = loop {
-                let read = stream.read(&mut piece).unwrap();
-                bytes.extend_from_slice(&piece[..read]);
-                let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-                let head = String::from_utf8_lossy(&bytes[..end]).to_lowercase();
-                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-                if bytes.len() - end - 4 >= length.parse().unwrap() {
-                    break (head, bytes[end + 4..].to_vec());
-                }
-            };
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").unwrap();
-            if sender.send((head, body)).is_err() {
-                return;
-            }
-        }
-    });
-    (port, requests)
-}
-
 #[test]
 fn missing_oem_evidence_fails_the_host_and_escalates_to_the_security_role_signed() {
     let dir = tempfile::tempdir().unwrap();
     let mut fleet = installed(dir.path());
-    let (port, requests) = webhook();
+    let webhook = WebService::start(|_| (200, String::new())).unwrap();
+    let port = webhook.port;
     std::fs::write(dir.path().join("controller/webhook.key"), "a secret of the webhook").unwrap();
     let lines = format!("webhook_url = \"http://127.0.0.1:{port}/flota\"\nwebhook_key_file = \"webhook.key\"");
     fleet.controller.configure(&lines).unwrap();
@@ -216,12 +185,9 @@ fn missing_oem_evidence_fails_the_host_and_escalates_to_the_security_role_signed
     assert_eq!(host["oem_evidence"], "missing", "{host:#}");
     assert!(host["trust_reason"].as_str().unwrap().contains("oem_evidence"), "{host:#}");
 
-    let (head, body) = requests.recv_timeout(BOUND).unwrap();
-    let mut mac = Hmac::<sha2::Sha256>::new_from_slice(b"a secret of the webhook").unwrap();
-    mac.update(&body);
-    let expected = format!("flota-signature-256: {}", hex::encode(mac.finalize().into_bytes()));
-    assert!(head.lines().any(|line| line == expected), "{head}");
-    let document: Value = serde_json::from_slice(&body).unwrap();
+    let request = webhook.next(BOUND).unwrap();
+    assert!(request.is_signed_with(b"a secret of the webhook"), "{request:?}");
+    let document = request.json().unwrap();
     assert_eq!((&document["escalation"], &document["role"]), (&Value::from("oem_evidence"), &Value::from("security")));
     wait::until("the delivery to be noted", BOUND, || {
         let open = fleet.admin.items(&["escalation", "list"])?;

@@ -54,13 +54,37 @@ const NEEDS: [Need; 12] = [
 /// Python packages that tests need, of one version each: the reference implementation of TUF.
 const PYTHON_NEEDS: [&str; 2] = ["tuf==6.0.0", "securesystemslib[crypto]==1.6.0"];
 
+/// Debian packages of which tests need one program, without the service that installing them would start: unpacked in the
+/// target folder. With the program's path in them.
+const UNPACKED: [(&str, &str); 1] = [("prometheus-alertmanager", "usr/bin/prometheus-alertmanager")];
+
 /// Time that apt waits for another one, in seconds: a fresh machine often updates itself just then.
 const LOCK_TIMEOUT: &str = "DPkg::Lock::Timeout=300";
 
 /// Installs what is missing; does nothing and says nothing if nothing is.
 pub(crate) fn run() -> Result<()> {
     system()?;
+    unpacked()?;
     python()
+}
+
+/// Programs of packages that are not installed.
+fn unpacked() -> Result<()> {
+    let folder = target_folder()?.join("debian");
+    let missing = UNPACKED.iter().filter(|(_, program)| !folder.join(program).is_file());
+    for (package, _) in missing {
+        eprintln!("Unpacking {package} in {}.", folder.display());
+        let archives = folder.join("archives");
+        std::fs::create_dir_all(&archives).with_context(|| format!("making {}", archives.display()))?;
+        let fetch = || check(Command::new("apt-get").args(["--quiet", "download", package]).current_dir(&archives));
+        // A fresh machine has no lists of packages yet.
+        fetch().or_else(|_| apt(&["update"]).and_then(|()| fetch()))?;
+        for archive in std::fs::read_dir(&archives).context("reading what was fetched")? {
+            check(Command::new("dpkg-deb").arg("--extract").arg(archive?.path()).arg(&folder))?;
+        }
+        std::fs::remove_dir_all(&archives).context("removing what was fetched")?;
+    }
+    Ok(())
 }
 
 /// Python packages, in the target folder: nothing of the system's Python is touched.

@@ -5,6 +5,7 @@
 
 mod enrol;
 mod evidence;
+mod exchange;
 mod refusal;
 mod session;
 mod update;
@@ -22,6 +23,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 pub use enrol::EnrolError;
+pub use exchange::SimulatedExchange;
 pub use refusal::Refusal;
 pub use session::{Observer, Session, SessionEnd, SessionEvent};
 pub use update::Script;

@@ -61,8 +61,13 @@ async fn list(invocation: &Invocation, args: List) -> Result<Exit, Failure> {
         invocation.out.talk("no such entries.");
     }
     let (format, now) = (invocation.out.format, invocation.now());
-    let listing =
-        Listing { kind: "AuditEntry", items: &entries, columns: &COLUMNS, row, name: |entry: &AuditEntry| &entry.hash };
+    let listing = Listing {
+        kind: "AuditEntry",
+        items: &entries,
+        columns: &COLUMNS,
+        row,
+        name: |entry: &AuditEntry| entry.hash.clone(),
+    };
     invocation.out.listing(&listing, |style| table(&entries, format, now, style))?;
     Ok(Exit::Good)
 }

@@ -103,7 +103,7 @@ fn print(invocation: &Invocation, hosts: &[HostChecklist]) -> Result<Exit, Failu
         items: hosts,
         columns: &checklist::COLUMNS,
         row: checklist::row,
-        name: |host: &HostChecklist| &host.host_name,
+        name: |host: &HostChecklist| host.host_name.clone(),
     };
     let format = invocation.out.format;
     invocation.out.listing(&listing, |style| checklist::render(hosts, format, style))?;

@@ -101,7 +101,7 @@ fn list(invocation: &Invocation, contexts: &Contexts, file: &Path) -> Result<Exi
         items: &shown,
         columns: &["name", "current", "endpoint"],
         row,
-        name: |shown: &Shown| &shown.name,
+        name: |shown: &Shown| shown.name.clone(),
     };
     invocation.out.listing(&listing, |style| table(&shown, style))?;
     Ok(Exit::Good)

@@ -87,7 +87,7 @@ async fn list(invocation: &Invocation) -> Result<Exit, Failure> {
         items: &enrolments,
         columns: &enrolment::COLUMNS,
         row: enrolment::row,
-        name: enrolment::name,
+        name: |pending| enrolment::name(pending).to_owned(),
     };
     out.listing(&listing, |style| enrolment::table(&enrolments, format, now, style))?;
     out.talk(&match enrolments.as_slice() {

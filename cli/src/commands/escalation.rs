@@ -81,7 +81,7 @@ async fn list(invocation: &Invocation, args: List) -> Result<Exit, Failure> {
         items: &escalations,
         columns: &escalation::COLUMNS,
         row: escalation::row,
-        name: |escalation: &Escalation| &escalation.id,
+        name: |escalation: &Escalation| escalation.id.clone(),
     };
     out.listing(&listing, |style| escalation::table(&escalations, format, now, style))?;
     out.talk(&match escalations.iter().find(|escalation| escalation.state == "open") {

@@ -176,7 +176,7 @@ async fn list(invocation: &Invocation, args: List) -> Result<Exit, Failure> {
         invocation.out.talk("no exports.  Make one: flota export run HOST");
     }
     let listing =
-        Listing { kind: "Export", items: &exports, columns: &COLUMNS, row, name: |export: &Export| &export.id };
+        Listing { kind: "Export", items: &exports, columns: &COLUMNS, row, name: |export: &Export| export.id.clone() };
     let now = invocation.now();
     invocation.out.listing(&listing, |style| table(&exports, now, style))?;
     Ok(Exit::Good)

@@ -3,13 +3,12 @@
 use clap::{Args, Subcommand};
 use flota_proto::v1::{CreateFreezeRequest, EndFreezeRequest, Freeze, ListFreezesRequest};
 
-use crate::args::Many;
+use super::span::{Span, SpanArgs};
 use crate::confirm::{self, Assent, in_context};
 use crate::exit::Exit;
 use crate::failure::{Failure, Stake};
 use crate::invocation::Invocation;
 use crate::output::Listing;
-use crate::output::time::{Moment, parse_moment};
 use crate::view::freeze;
 
 /// Verbs on freezes.
@@ -18,27 +17,11 @@ pub(crate) enum FreezeCommand {
     /// Let no rollout start hosts for a time; those in motion finish
     ///
     /// An emergency goes through it, and so does a way back.
-    Create(Create),
+    Create(SpanArgs),
     /// List those that are not over
     List(List),
     /// End one early
     End(End),
-}
-
-/// `flota freeze create`
-#[derive(Debug, Args)]
-pub(crate) struct Create {
-    #[command(flatten)]
-    targets: Many,
-    /// From when on, as a time or how long from now [default: now]
-    #[arg(long, value_name = "TIME|DURATION", value_parser = parse_moment)]
-    from: Option<Moment>,
-    /// Until when: a time, or how long after its beginning
-    #[arg(long, value_name = "TIME|DURATION", value_parser = parse_moment)]
-    until: Moment,
-    /// Why; whoever waits for it reads this
-    #[arg(long, value_name = "TEXT")]
-    reason: String,
 }
 
 /// `flota freeze list`
@@ -71,17 +54,10 @@ pub(crate) async fn run(invocation: &Invocation, command: FreezeCommand) -> Resu
     }
 }
 
-async fn create(invocation: &Invocation, args: Create) -> Result<Exit, Failure> {
-    let Create { targets, from, until, reason } = args;
-    let chosen = targets.choose("flota freeze create --until 48h --reason TEXT")?;
-    let from = from.map_or_else(|| invocation.now(), |from| from.counted_from(invocation.now()));
-    let request = CreateFreezeRequest {
-        selector: chosen.selector,
-        all_hosts: chosen.all,
-        from: from.to_string(),
-        until: until.counted_from(from).to_string(),
-        reason,
-    };
+async fn create(invocation: &Invocation, args: SpanArgs) -> Result<Exit, Failure> {
+    let Span { selector, all: all_hosts, from, until, reason } =
+        args.read(invocation, "flota freeze create --until 48h --reason TEXT")?;
+    let request = CreateFreezeRequest { selector, all_hosts, from, until, reason };
     let session = invocation.session().await?;
     let answer = session.freezes().create(session.ask(request)).await;
     let stake = Stake::LookFirst("flota freeze list");
@@ -98,15 +74,10 @@ async fn list(invocation: &Invocation, args: &List) -> Result<Exit, Failure> {
     if freezes.is_empty() {
         invocation.out.talk("nothing is frozen.");
     }
-    let with_id = |freeze: Freeze| {
-        let id = freeze.id.to_string();
-        (freeze, id)
-    };
-    let named: Vec<(Freeze, String)> = freezes.into_iter().map(with_id).collect();
     let listing =
-        Listing { kind: "Freeze", items: &named, columns: &freeze::COLUMNS, row: freeze::row, name: freeze::name };
+        Listing { kind: "Freeze", items: &freezes, columns: &freeze::COLUMNS, row: freeze::row, name: freeze::name };
     let now = invocation.now();
-    invocation.out.listing(&listing, |style| freeze::table(&named, now, style))?;
+    invocation.out.listing(&listing, |style| freeze::table(&freezes, now, style))?;
     Ok(Exit::Good)
 }
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use flota_model::Timestamp;
-use flota_proto::v1::{HostHealth, RunTaskRequest, ShowHealthRequest, Task};
+use flota_model::health::checks;
+use flota_proto::v1::{
+    HealthCause, HealthRow, HostHealth, RunTaskRequest, ShowHealthRequest, ShowHealthResponse, Task,
+};
 
 use super::export::{finish, print_tasks};
 use crate::args::{Filter, Targets};
@@ -14,8 +17,7 @@ use crate::invocation::Invocation;
 use crate::output::table::{Cell, Table};
 use crate::output::text::count;
 use crate::output::{Listing, Style, time};
-use crate::view::health_causes;
-use crate::view::health_report::{checks, sign};
+use crate::view::health_causes::{self, sign};
 use crate::wait::{self, Waited};
 
 /// Verbs on health.
@@ -27,7 +29,8 @@ pub(crate) enum HealthCommand {
     Run(Run),
     /// Show the newest report of each host, check by check
     ///
-    /// What is wrong with several hosts at once is said once more below, with how many of those at that exchange have it.
+    /// What is wrong with several hosts at once is said once more below: whether it is the exchange, a label that they share, or
+    /// the hosts. With `--by` hosts are counted instead.
     Show(Show),
 }
 
@@ -55,6 +58,9 @@ pub(crate) struct Show {
     /// Only this host, by name
     #[arg(value_name = "HOST", conflicts_with = "selector")]
     host: Option<flota_model::HostName>,
+    /// Count hosts at each exchange, or by this label at each exchange, as in venue
+    #[arg(long, value_name = "exchange|LABEL", conflicts_with = "host")]
+    by: Option<String>,
 }
 
 /// Runs one of them.
@@ -103,21 +109,48 @@ fn judged(tasks: &[Task]) -> Exit {
 async fn show(invocation: &Invocation, args: Show) -> Result<Exit, Failure> {
     let session = invocation.session().await?;
     let selector = args.host.as_ref().map_or_else(|| args.filter.text(), |host| format!("host={host}"));
-    let answer = session.health().show(session.ask(ShowHealthRequest { selector })).await;
-    let hosts = answer.map_err(|status| Failure::of_status(&status, Stake::Reads))?.into_inner().hosts;
+    let by = args.by.unwrap_or_default();
+    let answer = session.health().show(session.ask(ShowHealthRequest { selector, by: by.clone() })).await;
+    let answer = answer.map_err(|status| Failure::of_status(&status, Stake::Reads))?.into_inner();
+    let ShowHealthResponse { hosts, rows, causes } = answer;
     if hosts.is_empty() {
         invocation.out.talk("no health reports.  Check now: flota health run --all");
+    }
+    if !by.is_empty() {
+        let listing = Listing {
+            kind: "HealthRow",
+            items: &rows,
+            columns: &ROW_COLUMNS,
+            row: counted,
+            name: |row: &HealthRow| row.exchange.clone(),
+        };
+        invocation.out.listing(&listing, |style| joined(&health_causes::rows(&rows, &by, style), &causes, style))?;
+        return Ok(Exit::Good);
     }
     let listing = Listing {
         kind: "HostHealth",
         items: &hosts,
         columns: &COLUMNS,
         row,
-        name: |health: &HostHealth| &health.host_name,
+        name: |health: &HostHealth| health.host_name.clone(),
     };
     let now = invocation.now();
-    invocation.out.listing(&listing, |style| table(&hosts, now, style))?;
+    invocation.out.listing(&listing, |style| joined(&table(&hosts, now, style), &causes, style))?;
     Ok(Exit::Good)
+}
+
+/// A table, and below it what several hosts share.
+fn joined(table: &str, causes: &[HealthCause], style: Style) -> String {
+    let causes = health_causes::causes(causes, style);
+    if causes.is_empty() { table.to_owned() } else { format!("{table}\n{causes}") }
+}
+
+const ROW_COLUMNS: [&str; 6] = ["exchange", "value", "healthy", "degraded", "unavailable", "unknown"];
+
+fn counted(row: &HealthRow) -> Vec<String> {
+    let HealthRow { exchange, value, healthy, degraded, unavailable, unknown } = row.clone();
+    let numbers = [healthy, degraded, unavailable, unknown].map(|number| number.to_string());
+    [exchange, value].into_iter().chain(numbers).collect()
 }
 
 const COLUMNS: [&str; 4] = ["host", "overall", "at", "host_id"];
@@ -157,7 +190,7 @@ fn table(hosts: &[HostHealth], now: Timestamp, style: Style) -> String {
             ]);
         }
     }
-    format!("{}{}", table.render(style), health_causes::render(hosts, style))
+    table.render(style)
 }
 
 #[cfg(test)]

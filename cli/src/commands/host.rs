@@ -110,7 +110,7 @@ async fn list(invocation: &Invocation, args: List) -> Result<Exit, Failure> {
         items: hosts.get(..shown).unwrap_or(&hosts),
         columns: &host_list::COLUMNS,
         row: host_list::row,
-        name: |host: &Host| &host.name,
+        name: |host: &Host| host.name.clone(),
     };
     invocation.out.listing(&listing, |style| host_list::render(&hosts, shown, format, now, style))?;
     Ok(Exit::Good)
@@ -164,7 +164,8 @@ async fn ping(invocation: &Invocation, args: Ping) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::NotFound, "no host is selected").fix("flota host list"));
     }
     if !matches!(out.format, Format::Table | Format::Wide | Format::Jsonl) {
-        let listing = Listing { kind: "Ping", items: &replies, columns: &COLUMNS, row, name: |reply| &reply.name };
+        let listing =
+            Listing { kind: "Ping", items: &replies, columns: &COLUMNS, row, name: |reply| reply.name.clone() };
         out.listing(&listing, |_| String::new())?;
     }
     out.talk(&summary(&replies, out.talk_style));

@@ -45,7 +45,7 @@ pub(crate) fn run(invocation: &Invocation, args: &ManArgs) -> Result<Exit, Failu
         items: &written,
         columns: &["path"],
         row: |page| vec![page.path.clone()],
-        name: |page| &page.path,
+        name: |page| page.path.clone(),
     };
     invocation.out.listing(&listing, |_| {
         let paths: Vec<_> = written.iter().map(|page| clean(&page.path)).collect();

@@ -139,7 +139,7 @@ async fn list(invocation: &Invocation, args: List) -> Result<Exit, Failure> {
         items: &policies,
         columns: &policy_list::COLUMNS,
         row: policy_list::row,
-        name: |policy: &Policy| &policy.digest,
+        name: |policy: &Policy| policy.digest.clone(),
     };
     out.listing(&listing, |style| policy_list::render(&policies, format, now, style))?;
     Ok(Exit::Good)

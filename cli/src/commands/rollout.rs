@@ -190,8 +190,13 @@ async fn list(invocation: &Invocation, args: &List) -> Result<Exit, Failure> {
         let none = if args.needs_decision { "no rollout waits for a person." } else { "no rollouts." };
         invocation.out.talk(none);
     }
-    let listing =
-        Listing { kind: "Rollout", items: &rollouts, columns: &COLUMNS, row, name: |rollout: &Rollout| &rollout.id };
+    let listing = Listing {
+        kind: "Rollout",
+        items: &rollouts,
+        columns: &COLUMNS,
+        row,
+        name: |rollout: &Rollout| rollout.id.clone(),
+    };
     let now = invocation.now();
     invocation.out.listing(&listing, |style| table(&rollouts, now, style))?;
     Ok(Exit::Good)

@@ -98,7 +98,8 @@ async fn list(invocation: &Invocation) -> Result<Exit, Failure> {
     if tokens.is_empty() {
         invocation.out.talk("no tokens.  Make one: flota token create NAME");
     }
-    let listing = Listing { kind: "Token", items: &tokens, columns: &COLUMNS, row, name: |token: &Token| &token.id };
+    let listing =
+        Listing { kind: "Token", items: &tokens, columns: &COLUMNS, row, name: |token: &Token| token.id.clone() };
     invocation.out.listing(&listing, |style| table(&tokens, style))?;
     Ok(Exit::Good)
 }

@@ -12,23 +12,23 @@ use crate::output::{Style, time};
 pub(crate) const COLUMNS: [&str; 7] = ["id", "state", "selector", "from", "until", "created_by", "reason"];
 
 /// One row of `-o tsv`.
-pub(crate) fn row((freeze, id): &(Freeze, String)) -> Vec<String> {
+pub(crate) fn row(freeze: &Freeze) -> Vec<String> {
     let Freeze { id: _, selector, from, until, reason, created_by, state } = freeze.clone();
-    vec![id.clone(), state, selector, from, until, created_by, reason]
+    vec![freeze.id.to_string(), state, selector, from, until, created_by, reason]
 }
 
 /// What `-o name` prints.
-pub(crate) fn name((_, id): &(Freeze, String)) -> &str {
-    id
+pub(crate) fn name(freeze: &Freeze) -> String {
+    freeze.id.to_string()
 }
 
 /// The table for people.
-pub(crate) fn table(freezes: &[(Freeze, String)], now: Timestamp, style: Style) -> String {
+pub(crate) fn table(freezes: &[Freeze], now: Timestamp, style: Style) -> String {
     let mut table = Table::new(["FREEZE", "STATE", "HOSTS", "FROM", "UNTIL", "LEFT", "BY", "WHY"]);
-    for (freeze, id) in freezes {
+    for freeze in freezes {
         let left = if freeze.state == "holds" { time::until(&freeze.until, now) } else { String::new() };
         table.row([
-            Cell::from(id),
+            Cell::from(freeze.id.to_string()),
             Cell::signed(sign(freeze), &freeze.state),
             Cell::from(hosts(freeze)),
             Cell::from(time::stamp(&freeze.from)),
@@ -57,7 +57,12 @@ fn hosts(freeze: &Freeze) -> String {
 }
 
 fn sign(freeze: &Freeze) -> Sign {
-    match freeze.state.as_str() {
+    sign_of(&freeze.state)
+}
+
+/// The sign of where a freeze or a silence stands.
+pub(crate) fn sign_of(state: &str) -> Sign {
+    match state {
         "holds" => Sign::Paused,
         "ahead" => Sign::Waiting,
         _ => Sign::Skipped,
@@ -81,9 +86,8 @@ mod tests {
             state: state.into(),
         };
         let freezes = [freeze(1, "venue=binance", "over"), freeze(2, "", "holds"), freeze(3, "env=prod", "ahead")];
-        let named: Vec<_> = freezes.iter().map(|one| (one.clone(), one.id.to_string())).collect();
         let lines: Vec<String> = freezes.iter().map(|one| line(one, PLAIN)).collect();
-        golden("freeze-list.txt", &format!("{}\n{}\n", table(&named, now(), PLAIN), lines.join("\n")));
-        assert_eq!(row(&named[0]).len(), COLUMNS.len());
+        golden("freeze-list.txt", &format!("{}\n{}\n", table(&freezes, now(), PLAIN), lines.join("\n")));
+        assert_eq!(row(&freezes[0]).len(), COLUMNS.len());
     }
 }

@@ -1,68 +1,83 @@
-//! What is wrong with several hosts at once is said once; and where it is wrong with everybody who trades at an exchange, it is
-//! the exchange rather than the hosts.
+//! What is wrong with several hosts at once is said once, and how many are well at each exchange, as the controller has it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use flota_proto::v1::{HealthCause, HealthRow};
 
-use flota_proto::v1::HostHealth;
-
-use super::health_report::{Check, checks, sign};
 use crate::output::Style;
+use crate::output::signs::{Sign, Tone};
 use crate::output::table::{Cell, Table};
-use crate::output::text::{clean, count};
+use crate::output::text::{clean, count, few};
 
-/// Least number of hosts that share a cause: what one host has stands in its own row.
-const SHARED: usize = 2;
-/// Least number of hosts at an exchange before it is blamed.
-const TELLING: usize = 3;
+/// Hosts that a cause names before it counts them.
+const NAMED: usize = 3;
 
-/// Exchange, check, state, and what is said of it with its numbers taken out: times and balances differ.
-type Like = (String, String, String, String);
-
-/// A table of causes; nothing where no two hosts share one.
-pub(crate) fn render(hosts: &[HostHealth], style: Style) -> String {
-    let mut at_exchange = BTreeMap::<String, BTreeSet<&str>>::new();
-    let mut causes = BTreeMap::<Like, (BTreeSet<&str>, Check)>::new();
-    for health in hosts {
-        for check in checks(&health.report_json) {
-            at_exchange.entry(check.exchange.clone()).or_default().insert(&health.host_name);
-            if check.status == "healthy" {
-                continue;
-            }
-            let (hosts, _) = causes.entry(like(&check)).or_insert_with(|| (BTreeSet::new(), check));
-            hosts.insert(&health.host_name);
-        }
+/// The sign of a word.
+pub(crate) fn sign(status: &str) -> Sign {
+    match status {
+        "healthy" => Sign::Ok,
+        "degraded" => Sign::Warning,
+        "unavailable" => Sign::Failed,
+        _ => Sign::Silent,
     }
-    let mut shared: Vec<(BTreeSet<&str>, Check)> =
-        causes.into_values().filter(|(hosts, _)| hosts.len() >= SHARED).collect();
-    if shared.is_empty() {
-        return String::new();
-    }
-    shared.sort_by_key(|(hosts, _)| std::cmp::Reverse(hosts.len()));
-    let mut table = Table::new(["SHARED BY", "EXCHANGE", "CHECK", "STATE", "WHO", "DETAILS"]);
-    for (hosts, check) in shared {
-        let there = at_exchange.get(&check.exchange).map_or(0, BTreeSet::len);
-        let who = if hosts.len() == there && there >= TELLING {
-            "everybody there: look at the exchange".to_owned()
-        } else {
-            format!("{} of {there} there", hosts.len())
-        };
-        table.row([
-            Cell::from(count(hosts.len(), "host")),
-            Cell::from(clean(&check.exchange)),
-            Cell::from(clean(&check.name)),
-            Cell::signed(sign(&check.status), &check.status),
-            Cell::from(who),
-            Cell::from(clean(&check.details)),
-        ]);
-    }
-    format!("\n{}", table.render(style))
 }
 
-fn like(check: &Check) -> Like {
-    let Check { exchange, name, status, details, latency: _ } = check;
-    let words = details.split(|letter: char| letter.is_ascii_digit() || letter == '.').collect::<Vec<_>>().join(" ");
-    let words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    (exchange.clone(), name.clone(), status.clone(), words)
+/// How many are well, by exchange, and by the label if one was asked for.
+pub(crate) fn rows(rows: &[HealthRow], by: &str, style: Style) -> String {
+    let labelled = !matches!(by, "" | "exchange");
+    let mut table = if labelled {
+        Table::new(["EXCHANGE", "LABEL", "HEALTHY", "DEGRADED", "UNAVAILABLE", "UNKNOWN"])
+            .right(2)
+            .right(3)
+            .right(4)
+            .right(5)
+    } else {
+        Table::new(["EXCHANGE", "HEALTHY", "DEGRADED", "UNAVAILABLE", "UNKNOWN"]).right(1).right(2).right(3).right(4)
+    };
+    for row in rows {
+        let number = |tone: Tone, count: u32| match count {
+            0 => Cell::from("0"),
+            some => Cell::toned(tone, &some.to_string()),
+        };
+        let mut cells = vec![Cell::from(clean(&row.exchange))];
+        if labelled {
+            cells.push(Cell::from(format!("{}={}", clean(by), clean(&row.value))));
+        }
+        cells.extend([
+            number(Tone::Good, row.healthy),
+            number(Tone::Warn, row.degraded),
+            number(Tone::Bad, row.unavailable),
+            number(Tone::Dim, row.unknown),
+        ]);
+        table.row_of(cells);
+    }
+    table.render(style)
+}
+
+/// A table of causes; nothing where no two hosts share one.
+pub(crate) fn causes(causes: &[HealthCause], style: Style) -> String {
+    if causes.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(["SHARED BY", "EXCHANGE", "CHECK", "STATE", "WHO", "DETAILS"]);
+    for cause in causes {
+        let there = cause.there;
+        let who = match cause.blame.as_str() {
+            "exchange" => "everybody there: look at the exchange".to_owned(),
+            "hosts" => {
+                let names: Vec<String> = cause.hosts.iter().map(|host| clean(host)).collect();
+                format!("{} of {there} there: {}", cause.hosts.len(), few(&names, NAMED, style))
+            }
+            label => format!("{} of {there} there: all with {}, nobody else", cause.hosts.len(), clean(label)),
+        };
+        table.row([
+            Cell::from(count(cause.hosts.len(), "host")),
+            Cell::from(clean(&cause.exchange)),
+            Cell::from(clean(&cause.check)),
+            Cell::signed(sign(&cause.status), &cause.status),
+            Cell::from(who),
+            Cell::from(clean(&cause.details)),
+        ]);
+    }
+    table.render(style)
 }
 
 #[cfg(test)]
@@ -70,27 +85,33 @@ mod tests {
     use super::*;
     use crate::testing::{PLAIN, golden};
 
-    fn host(name: &str, exchange: &str, public: (&str, &str), private: (&str, &str)) -> HostHealth {
-        let result = |name: &str, (status, details): (&str, &str)| serde_json::json!({ "name": name, "status": status, "latency": null, "details": details });
-        let report = serde_json::json!({
-            "exchange": exchange, "results": [result("public_api", public), result("private_api", private)],
-        });
-        HostHealth { host_name: name.into(), report_json: report.to_string(), ..HostHealth::default() }
-    }
-
     #[test]
     fn what_several_hosts_share_is_said_once() {
-        let well = ("healthy", "");
-        let hosts = [
-            host("fra-bot-01", "kraken", ("unavailable", "no answer in 10.0 s"), well),
-            host("fra-bot-02", "kraken", ("unavailable", "no answer in 9.98 s"), well),
-            host("fra-bot-03", "kraken", ("unavailable", "no answer in 10.1 s"), ("degraded", "slow: 3.2 s")),
-            host("fra-bot-04", "binance_spot", well, ("unavailable", "401 from api.binance.com")),
-            host("fra-bot-05", "binance_spot", well, ("unavailable", "401 from api.binance.com")),
-            host("fra-bot-06", "binance_spot", well, well),
+        let cause = |exchange: &str, check: &str, details: &str, hosts: &[&str], there, blame: &str| HealthCause {
+            exchange: exchange.into(),
+            check: check.into(),
+            status: "unavailable".into(),
+            details: details.into(),
+            hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+            there,
+            blame: blame.into(),
+        };
+        let shared = [
+            cause("kraken", "public_api", "no answer in 10.0 s", &["a", "b", "c"], 3, "exchange"),
+            cause("binance_spot", "private_api", "401 from api.binance.com", &["d", "e"], 5, "account=main-2"),
+            cause("binance_spot", "time_skew", "the clock is 2 s off", &["d", "f"], 5, "hosts"),
         ];
-        golden("health-causes.txt", &render(&hosts, PLAIN));
-        assert_eq!(render(&hosts[3..4], PLAIN), "", "what one host has stands in its own row");
-        assert_eq!(render(&[], PLAIN), "");
+        let row = |exchange: &str, value: &str, healthy, degraded, unavailable, unknown| HealthRow {
+            exchange: exchange.into(),
+            value: value.into(),
+            healthy,
+            degraded,
+            unavailable,
+            unknown,
+        };
+        let counted = [row("kraken", "eu", 0, 0, 3, 1), row("binance_spot", "us", 12, 1, 2, 0)];
+        let text = [causes(&shared, PLAIN), rows(&counted, "", PLAIN), rows(&counted, "venue", PLAIN)];
+        golden("health-causes.txt", &text.join("\n"));
+        assert_eq!(causes(&[], PLAIN), "");
     }
 }

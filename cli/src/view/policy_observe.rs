@@ -41,8 +41,8 @@ impl Observed {
     }
 
     /// What `-o name` prints.
-    pub(crate) fn name(&self) -> &str {
-        &self.digest
+    pub(crate) fn name(&self) -> String {
+        self.digest.clone()
     }
 }
 

@@ -54,8 +54,8 @@ impl Explained {
     }
 
     /// What `-o name` prints: the first host it holds for.
-    pub(crate) fn name(&self) -> &str {
-        self.hosts.first().map_or("", String::as_str)
+    pub(crate) fn name(&self) -> String {
+        self.hosts.first().cloned().unwrap_or_default()
     }
 }
 

@@ -55,6 +55,6 @@ pub(crate) fn row(task: &Task) -> Vec<String> {
 }
 
 /// What `-o name` prints: the export if there is one, for `flota export get`; otherwise the task.
-pub(crate) fn name(task: &Task) -> &str {
-    if task.export_id.is_empty() { &task.id } else { &task.export_id }
+pub(crate) fn name(task: &Task) -> String {
+    if task.export_id.is_empty() { task.id.clone() } else { task.export_id.clone() }
 }

@@ -97,7 +97,11 @@ mod tests {
     #[test]
     fn numbers_do_not_tell_causes_apart_and_everybody_is_the_exchange() {
         let down = |name: &str, wait: &str| {
-            host(name, "").with(report(at(0), "kraken", [("public_api", "unavailable", &format!("no answer in {wait} s"))]))
+            host(name, "").with(report(
+                at(0),
+                "kraken",
+                [("public_api", "unavailable", &format!("no answer in {wait} s"))],
+            ))
         };
         let hosts = [down("a", "10.0"), down("b", "9.98"), down("c", "10.1")];
         assert_eq!(blamed(&hosts), [("public_api".to_owned(), 3, 3, Blame::Exchange)]);

@@ -60,9 +60,8 @@ pub fn step(known: Option<&Alert>, key: &AlertKey, observed: &Observed, timing: 
             AlertState::Firing => go_on(known, finding, timing, now),
         },
         (Some(known), Observed::Absent) => match known.state {
-            AlertState::Ended => Step::Same,
             AlertState::Quiet if recent(&known.edges, timing, now) == 0 => Step::Forgotten,
-            AlertState::Quiet => Step::Same,
+            AlertState::Quiet | AlertState::Ended => Step::Same,
             AlertState::Pending => Step::Kept(Alert { state: AlertState::Quiet, ..turned(known, timing, now) }),
             AlertState::Firing => fade(known, timing, now),
         },

@@ -92,10 +92,12 @@ mod tests {
             health_every: Some(Duration::from_mins(15)),
             ..FleetFacts::default()
         };
-        let kraken = HealthRow { exchange: "kraken".into(), degraded: 1, unavailable: 1, unknown: 1, ..HealthRow::default() };
+        let kraken =
+            HealthRow { exchange: "kraken".into(), degraded: 1, unavailable: 1, unknown: 1, ..HealthRow::default() };
         let binance = HealthRow { exchange: "binance".into(), healthy: 1, ..HealthRow::default() };
         assert_eq!(by_exchange(&facts, now), [kraken, binance]);
-        let by_venue: Vec<_> = by_label(&facts, now, "venue").into_iter().map(|row| (row.exchange, row.value)).collect();
+        let by_venue: Vec<_> =
+            by_label(&facts, now, "venue").into_iter().map(|row| (row.exchange, row.value)).collect();
         let expected = [("kraken", "us"), ("kraken", "eu"), ("binance", "us")];
         assert_eq!(by_venue, expected.map(|(exchange, venue)| (exchange.to_owned(), venue.to_owned())));
     }

@@ -156,9 +156,11 @@ impl Rule {
                 (key.clone(), if untold { Observed::Unknown } else { Observed::Absent })
             })
             .collect();
-        answers.extend(present.into_iter().map(|(subject, finding)| {
-            (AlertKey { rule: self.name.to_owned(), subject }, Observed::Present(finding))
-        }));
+        answers.extend(
+            present.into_iter().map(|(subject, finding)| {
+                (AlertKey { rule: self.name.to_owned(), subject }, Observed::Present(finding))
+            }),
+        );
         answers
     }
 }

@@ -47,7 +47,8 @@ pub async fn gather(core: &Core, memory: &mut Memory) -> Result<FleetFacts, Faul
     let hosts = hosts.collect();
     let rollouts = core.store.active_rollouts().await?.into_iter().filter_map(|record| {
         let (_, plan) = record.plan?;
-        let stands = matches!(plan.state, RolloutState::Halted | RolloutState::AwaitingApproval | RolloutState::Inconclusive);
+        let stands =
+            matches!(plan.state, RolloutState::Halted | RolloutState::AwaitingApproval | RolloutState::Inconclusive);
         stands.then_some(RolloutFact { id: record.spec.id, state: plan.state, cause: plan.cause })
     });
     Ok(FleetFacts {

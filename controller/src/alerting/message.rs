@@ -73,7 +73,7 @@ fn labels(alert: &Alert) -> Map<String, Value> {
 fn annotations(alert: &Alert, runbooks: &str) -> Map<String, Value> {
     let finding = &alert.finding;
     let comes_and_goes = if alert.flapping { " It comes and goes." } else { "" };
-    let names: Vec<&str> = finding.hosts.iter().map(|host| host.as_str()).collect();
+    let names: Vec<&str> = finding.hosts.iter().map(flota_model::HostName::as_str).collect();
     let left_out = usize::try_from(finding.host_count).unwrap_or(usize::MAX).saturating_sub(names.len());
     let more = if left_out == 0 { String::new() } else { format!(" and {left_out} more") };
     let pairs = [
@@ -133,7 +133,8 @@ mod tests {
     fn a_webhook_gets_what_alertmanager_would_send_it() {
         let (ill, well) = (alert("fra-bot-07", None), alert("fra-bot-09", Some(30)));
         let message: Value =
-            serde_json::from_str(&webhook("oncall", "FlotaHostUnhealthy", &[&ill, &well], "https://wiki.example/")).unwrap();
+            serde_json::from_str(&webhook("oncall", "FlotaHostUnhealthy", &[&ill, &well], "https://wiki.example/"))
+                .unwrap();
         let expected = json!({
             "version": "4",
             "groupKey": "{}:{alertname=\"FlotaHostUnhealthy\"}",

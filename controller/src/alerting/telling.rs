@@ -120,7 +120,13 @@ async fn tell(core: &Core, notice: &Notice, alerts: &[AlertRecord], since: Times
         Err(fault) => {
             let attempts = notice.attempts.saturating_add(1);
             let why = flota_daemon::error_chain::chain(&fault);
-            tracing::warn!(receiver = receiver.name, rule = notice.rule, attempts, error = why, "a receiver was not told");
+            tracing::warn!(
+                receiver = receiver.name,
+                rule = notice.rule,
+                attempts,
+                error = why,
+                "a receiver was not told"
+            );
             Told::Failed { next: Some(at.plus(pause(attempts, FIRST_PAUSE, MAX_PAUSE))), why }
         }
     }
@@ -139,9 +145,7 @@ fn is_news(alert: &Alert, least: Severity, since: Timestamp) -> bool {
 async fn send(core: &Core, receiver: &Receiver, rule: &str, alerts: &[&Alert]) -> Result<(), Fault> {
     let runbooks = &core.settings.alerts.runbooks;
     let (url, body) = match receiver.format {
-        ReceiverFormat::Webhook => {
-            (receiver.url.clone(), message::webhook(&receiver.name, rule, alerts, runbooks))
-        }
+        ReceiverFormat::Webhook => (receiver.url.clone(), message::webhook(&receiver.name, rule, alerts, runbooks)),
         ReceiverFormat::Alertmanager => (
             format!("{}/api/v2/alerts", receiver.url.trim_end_matches('/')),
             message::alertmanager(alerts, runbooks, core.now()),

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use flota_model::freeze::{Freeze, MAX_FREEZE_REASON};
 use flota_model::Timestamp;
+use flota_model::freeze::{Freeze, MAX_FREEZE_REASON};
 use flota_proto::v1;
 use flota_proto::v1::freezes_server::Freezes;
 use serde_json::json;

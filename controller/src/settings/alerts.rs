@@ -26,6 +26,8 @@ pub struct AlertSettings {
     pub look: Duration,
     /// The first of several alerts waits that long for the others.
     pub wait: Duration,
+    /// What is gone for that long is over.
+    pub settle: Duration,
     /// Nobody is told more often of the same rule.
     pub pause: Duration,
     /// What comes before a rule's name in the address of its runbook.
@@ -80,6 +82,7 @@ pub(super) struct AlertsFragment {
     look_seconds: Option<u64>,
     wait_seconds: Option<u64>,
     pause_seconds: Option<u64>,
+    settle_seconds: Option<u64>,
     runbooks: Option<String>,
     receivers: BTreeMap<String, ReceiverFragment>,
     rules: BTreeMap<String, RuleFragment>,
@@ -105,7 +108,8 @@ struct RuleFragment {
 
 /// Checks what was written.
 pub(super) fn alerts(data_dir: &Path, fragment: AlertsFragment, problems: &mut Vec<String>) -> AlertSettings {
-    let AlertsFragment { look_seconds, wait_seconds, pause_seconds, runbooks, receivers, rules } = fragment;
+    let AlertsFragment { look_seconds, wait_seconds, pause_seconds, settle_seconds, runbooks, receivers, rules } =
+        fragment;
     let mut seconds = |key: &str, value: Option<u64>, default: u64, least: u64| {
         let value = value.unwrap_or(default);
         if !(least..=MAX_SECONDS).contains(&value) {
@@ -116,13 +120,22 @@ pub(super) fn alerts(data_dir: &Path, fragment: AlertsFragment, problems: &mut V
     let look = seconds("look_seconds", look_seconds, 10, 1);
     let wait = seconds("wait_seconds", wait_seconds, 30, 0);
     let pause = seconds("pause_seconds", pause_seconds, 300, 0);
+    let settle = seconds("settle_seconds", settle_seconds, 300, 0);
     if receivers.len() > MAX_RECEIVERS {
         problems.push(format!("`alerts.receivers` has more than {MAX_RECEIVERS}"));
     }
     let receivers = receivers.into_iter().filter_map(|(name, fragment)| receiver(data_dir, name, fragment, problems));
     let receivers = receivers.collect();
     let rules = rules.into_iter().filter_map(|(name, fragment)| wish(name, &fragment, problems)).collect();
-    AlertSettings { look, wait, pause, runbooks: runbooks.unwrap_or_else(|| RUNBOOKS.to_owned()), receivers, rules }
+    AlertSettings {
+        look,
+        wait,
+        settle,
+        pause,
+        runbooks: runbooks.unwrap_or_else(|| RUNBOOKS.to_owned()),
+        receivers,
+        rules,
+    }
 }
 
 fn receiver(data_dir: &Path, name: String, fragment: ReceiverFragment, problems: &mut Vec<String>) -> Option<Receiver> {

@@ -117,7 +117,8 @@ impl FromStr for AlertState {
     type Err = InvalidAlertState;
 
     fn from_str(text: &str) -> Result<Self, InvalidAlertState> {
-        let found = [Self::Quiet, Self::Pending, Self::Firing, Self::Ended].into_iter().find(|one| one.as_str() == text);
+        let found =
+            [Self::Quiet, Self::Pending, Self::Firing, Self::Ended].into_iter().find(|one| one.as_str() == text);
         found.ok_or_else(|| InvalidAlertState(text.chars().take(40).collect()))
     }
 }

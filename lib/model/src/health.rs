@@ -35,7 +35,8 @@ impl Check {
 /// The results of a report, [`MAX_CHECKS`] at most; none of what is not a report.
 pub fn checks(report: &str) -> Vec<Check> {
     let report: Value = serde_json::from_str(report).unwrap_or_default();
-    let results = reports(&report).iter().filter_map(|report| Some((exchange(report), report.get("results")?.as_array()?)));
+    let results =
+        reports(&report).iter().filter_map(|report| Some((exchange(report), report.get("results")?.as_array()?)));
     let results = results.flat_map(|(exchange, results)| results.iter().map(move |result| (exchange, result)));
     results.take(MAX_CHECKS).map(|(exchange, result)| check_of(exchange, result)).collect()
 }

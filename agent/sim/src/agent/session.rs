@@ -168,8 +168,8 @@ impl Session {
             let detail = "a simulated host makes no exports".to_owned();
             return v1::TaskResult { id: task.id, detail, ..v1::TaskResult::default() };
         }
-        let overall = if self.updates.can_trade() { "healthy" } else { "unavailable" };
-        let found = v1::HealthResult { overall: overall.to_owned(), report_json: "{}".to_owned() };
+        let (overall, report_json) = self.updates.health();
+        let found = v1::HealthResult { overall: overall.to_owned(), report_json };
         let result = Some(v1::task_result::Result::Health(found));
         v1::TaskResult { id: task.id, ok: true, detail: String::new(), result }
     }

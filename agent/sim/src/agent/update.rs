@@ -6,11 +6,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::exchange::SimulatedExchange;
 use flota_engine::{Effect, Event, Rejected, State, report, step};
 use flota_model::update::{DesiredState, UpdateReport};
 
 /// How a host behaves.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct Script {
     /// Versions whose bot never becomes healthy on it.
     pub sick: BTreeSet<String>,
@@ -18,6 +19,8 @@ pub struct Script {
     pub cut_off: BTreeSet<String>,
     /// How long its bot takes to say how it is.
     pub probation: Duration,
+    /// Where it trades.
+    pub exchanges: Vec<Arc<SimulatedExchange>>,
 }
 
 /// The updates of a host. They outlive its sessions.
@@ -47,8 +50,12 @@ impl Updates {
     }
 
     /// What a health check finds.
-    pub(super) fn can_trade(&self) -> bool {
-        !self.script.cut_off.contains(&self.report().version)
+    pub(super) fn health(&self) -> (&'static str, String) {
+        let Script { cut_off, exchanges, .. } = &*self.script;
+        let cut_off = cut_off.contains(&self.report().version);
+        let overall = if cut_off || exchanges.iter().any(|one| one.is_down()) { "unavailable" } else { "healthy" };
+        let reports = exchanges.iter().map(|exchange| exchange.report());
+        (overall, serde_json::Value::from(reports.collect::<Vec<_>>()).to_string())
     }
 
     /// How long its bot takes to answer.

@@ -47,7 +47,7 @@ pub(crate) async fn run(invocation: &Invocation, args: Challenge) -> Result<Exit
         items: &outcomes,
         columns: &COLUMNS,
         row,
-        name: |outcome: &ChallengeOutcome| &outcome.host_name,
+        name: |outcome: &ChallengeOutcome| outcome.host_name.clone(),
     };
     invocation.out.listing(&listing, |style| table(&outcomes, style))?;
     let passed = outcomes.iter().filter(|outcome| outcome.verdict == "pass").count();

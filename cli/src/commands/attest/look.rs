@@ -50,7 +50,7 @@ pub(crate) async fn status(invocation: &Invocation, args: Status) -> Result<Exit
         items: &hosts,
         columns: &attest_status::COLUMNS,
         row: attest_status::row,
-        name: |host: &Host| &host.name,
+        name: |host: &Host| host.name.clone(),
     };
     out.listing(&listing, |style| attest_status::table(&hosts, format, now, style))?;
     out.talk(&attest_status::summary(&hosts, now, out.talk_style));

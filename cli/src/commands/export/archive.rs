@@ -149,7 +149,7 @@ pub(super) async fn search(invocation: &Invocation, args: Search) -> Result<Exit
                 hit.export_id.clone(),
             ]
         },
-        name: |hit: &Hit| &hit.export_id,
+        name: |hit: &Hit| hit.export_id.clone(),
     };
     invocation.out.listing(&listing, |style| table(&hits, style))?;
     tell(invocation, &sum);
@@ -205,15 +205,14 @@ pub(super) async fn holds(invocation: &Invocation, args: &Holds) -> Result<Exit,
     if holds.is_empty() {
         invocation.out.talk("nothing is held.");
     }
-    let named: Vec<(ExportHold, String)> = holds.into_iter().map(|hold| (hold.clone(), hold.id.to_string())).collect();
     let listing = Listing {
         kind: "ExportHold",
-        items: &named,
+        items: &holds,
         columns: &HOLD_COLUMNS,
         row: hold_row,
-        name: |(_, id): &(ExportHold, String)| id,
+        name: |hold: &ExportHold| hold.id.to_string(),
     };
-    invocation.out.listing(&listing, |style| hold_table(&named, style))?;
+    invocation.out.listing(&listing, |style| hold_table(&holds, style))?;
     Ok(Exit::Good)
 }
 
@@ -242,16 +241,16 @@ fn told(invocation: &Invocation, hold: &ExportHold) -> Result<(), Failure> {
 const HOLD_COLUMNS: [&str; 8] =
     ["id", "selector", "hosts", "created_by", "created_at", "released_by", "released_at", "reason"];
 
-fn hold_row((hold, id): &(ExportHold, String)) -> Vec<String> {
-    let ExportHold { id: _, selector, reason, created_by, created_at, released_by, released_at, hosts } = hold.clone();
-    vec![id.clone(), selector, hosts.to_string(), created_by, created_at, released_by, released_at, reason]
+fn hold_row(hold: &ExportHold) -> Vec<String> {
+    let ExportHold { id, selector, reason, created_by, created_at, released_by, released_at, hosts } = hold.clone();
+    vec![id.to_string(), selector, hosts.to_string(), created_by, created_at, released_by, released_at, reason]
 }
 
-fn hold_table(holds: &[(ExportHold, String)], style: Style) -> String {
+fn hold_table(holds: &[ExportHold], style: Style) -> String {
     let mut table = Table::new(["HOLD", "HOSTS", "NOW", "SINCE", "BY", "RELEASED", "WHY"]).right(2);
-    for (hold, id) in holds {
+    for hold in holds {
         table.row([
-            Cell::from(id),
+            Cell::from(hold.id.to_string()),
             Cell::from(selected(hold)),
             Cell::from(hold.hosts.to_string()),
             Cell::from(time::stamp(&hold.created_at)),

@@ -34,7 +34,7 @@ pub(super) async fn list(invocation: &Invocation) -> Result<Exit, Failure> {
         items: &releases,
         columns: &COLUMNS,
         row,
-        name: |release: &Release| &release.digest,
+        name: |release: &Release| release.digest.clone(),
     };
     invocation.out.listing(&listing, |style| table(&releases, style))?;
     if !problem.is_empty() && !releases.is_empty() {

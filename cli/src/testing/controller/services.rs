@@ -191,6 +191,42 @@ impl v1::freezes_server::Freezes for Service {
 }
 
 #[tonic::async_trait]
+impl v1::silences_server::Silences for Service {
+    async fn create(&self, request: Request<v1::CreateSilenceRequest>) -> Answer<v1::Silence> {
+        self.decide("Silences.Create", &request)?;
+        let v1::CreateSilenceRequest { selector, rule, from, until, reason, all_hosts: _ } = request.into_inner();
+        let silence =
+            v1::Silence { id: 3, selector, rule, from, until, reason, state: "holds".into(), ..Default::default() };
+        Ok(Response::new(silence))
+    }
+
+    async fn list(&self, _: Request<v1::ListSilencesRequest>) -> Answer<v1::ListSilencesResponse> {
+        let silence = v1::Silence { id: 3, state: "holds".into(), ..v1::Silence::default() };
+        Ok(Response::new(v1::ListSilencesResponse { silences: vec![silence] }))
+    }
+
+    async fn end(&self, request: Request<v1::EndSilenceRequest>) -> Answer<v1::Silence> {
+        self.decide("Silences.End", &request)?;
+        Ok(Response::new(v1::Silence { id: request.into_inner().id, state: "over".into(), ..v1::Silence::default() }))
+    }
+}
+
+#[tonic::async_trait]
+impl v1::alerts_server::Alerts for Service {
+    async fn list(&self, _: Request<v1::ListAlertsRequest>) -> Answer<v1::ListAlertsResponse> {
+        let alert = v1::Alert {
+            id: 12,
+            state: "firing".into(),
+            severity: "critical".into(),
+            summary: "kraken is unavailable to 14 of 14 hosts".into(),
+            command: "flota health show --by exchange".into(),
+            ..v1::Alert::default()
+        };
+        Ok(Response::new(v1::ListAlertsResponse { alerts: vec![alert], receivers: Vec::new() }))
+    }
+}
+
+#[tonic::async_trait]
 impl v1::exports_server::Exports for Service {
     type SearchStream = Messages<v1::SearchHit>;
 

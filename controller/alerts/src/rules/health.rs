@@ -84,7 +84,9 @@ pub(super) fn host_unhealthy(facts: &FleetFacts, now: Timestamp, seen: &mut Seen
         let own: Vec<&Check> = report
             .checks
             .iter()
-            .filter(|check| check.status == "unavailable" && !told.contains(&(&host.name, &check.exchange, &check.name)))
+            .filter(|check| {
+                check.status == "unavailable" && !told.contains(&(&host.name, &check.exchange, &check.name))
+            })
             .collect();
         let Some(first) = own.first() else { return Ok(None) };
         let checks: Vec<String> = own.iter().map(|check| format!("{} at {}", check.name, check.exchange)).collect();
@@ -166,7 +168,13 @@ impl<'a> Read<'a> {
             let together = matches!(cause.blame, Blame::Label(..)) || cause.hosts.len() >= TOGETHER;
             together && !down.contains_key(cause.check.exchange.as_str())
         });
-        Self { there, down, shared, stale, reports: reports.iter().map(|(host, health)| (&host.name, *health)).collect() }
+        Self {
+            there,
+            down,
+            shared,
+            stale,
+            reports: reports.iter().map(|(host, health)| (&host.name, *health)).collect(),
+        }
     }
 
     fn report(&self, host: &HostFact) -> &'a HealthFact {
@@ -189,8 +197,7 @@ impl<'a> Read<'a> {
     }
 }
 
-const NO_REPORT: HealthFact =
-    HealthFact { at: Timestamp::from_micros(0), overall: String::new(), checks: Vec::new() };
+const NO_REPORT: HealthFact = HealthFact { at: Timestamp::from_micros(0), overall: String::new(), checks: Vec::new() };
 
 fn exchanges(health: &HealthFact) -> BTreeSet<&str> {
     health.checks.iter().map(|check| check.exchange.as_str()).collect()
@@ -206,7 +213,8 @@ fn failing<'a>(health: &'a HealthFact, exchange: &'a str) -> impl Iterator<Item 
 const SAID: usize = 200;
 
 fn one_line(details: &str) -> String {
-    let line: String = details.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(SAID).collect();
+    let line: String =
+        details.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(SAID).collect();
     if line.trim().is_empty() { "nothing".to_owned() } else { line.trim().trim_end_matches('.').to_owned() }
 }
 

@@ -28,9 +28,10 @@ pub(super) fn many_silent(facts: &FleetFacts, now: Timestamp, seen: &mut Seen<'_
         &silent,
         Words {
             summary: format!("{} of {} hosts are silent", silent.len(), facts.hosts.len()),
-            description: "Many at once are rather a network, a certificate or a clock than hosts. They trade on; nothing \
+            description:
+                "Many at once are rather a network, a certificate or a clock than hosts. They trade on; nothing \
                           reaches them."
-                .into(),
+                    .into(),
             command: "flota host list --trouble".into(),
         },
     );

@@ -59,6 +59,7 @@ pub(super) fn releases_expire(facts: &FleetFacts, now: Timestamp, seen: &mut See
         Some(Metadata::NotBelieved(why)) => format!("{why}. "),
         _ => String::new(),
     };
-    let description = format!("{why}Without them hosts install no release that they have not verified before; what runs goes on.");
+    let description =
+        format!("{why}Without them hosts install no release that they have not verified before; what runs goes on.");
     seen.present(subject([]), &[], Words { summary, description, command: "flota release list".into() });
 }

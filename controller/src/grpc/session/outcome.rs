@@ -42,9 +42,8 @@ pub(super) async fn store(core: &Core, host: &HostId, message: v1::TaskResult) -
         None => (None, None),
     };
     let found = health.as_ref().map(|health| health.overall.clone());
-    let some_checks = task.as_ref().is_some_and(|task| {
-        matches!(&task.kind, TaskKind::Health { checks } if !checks.is_empty())
-    });
+    let some_checks =
+        task.as_ref().is_some_and(|task| matches!(&task.kind, TaskKind::Health { checks } if !checks.is_empty()));
     let health = match health {
         Some(health) if some_checks => Some(whole(core, health).await?),
         health => health,

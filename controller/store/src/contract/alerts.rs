@@ -54,8 +54,7 @@ pub async fn an_alert_reads_back_as_it_was_written(store: &dyn Store) {
     let (one, two) = (alert("a", AlertState::Pending), alert("b", AlertState::Ended));
     let saved = store.save_alerts(&[new(one.clone()), new(two.clone())], &tell(0)).await.unwrap();
     assert_eq!(saved, [true, true]);
-    let (one, two) =
-        (AlertRecord { id: 1, revision: 1, alert: one }, AlertRecord { id: 2, revision: 1, alert: two });
+    let (one, two) = (AlertRecord { id: 1, revision: 1, alert: one }, AlertRecord { id: 2, revision: 1, alert: two });
     assert_eq!(store.alerts(second(50)).await.unwrap(), [one.clone(), two]);
     assert_eq!(store.alerts(second(51)).await.unwrap(), [one]);
     assert_eq!(store.forget_alerts(second(50)).await.unwrap(), 0);

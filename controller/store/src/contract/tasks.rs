@@ -141,7 +141,8 @@ pub async fn the_newest_health_report_of_a_host_is_kept(store: &dyn Store) {
         report_json: format!(r#"{{"overall":"{overall}"}}"#),
     };
     for (number, health) in [(1, report("degraded", 40)), (2, report("healthy", 35))] {
-        let result = FinishedTask { found: Some(health.overall.clone()), health: Some(health), ..finished(TaskState::Done, "") };
+        let result =
+            FinishedTask { found: Some(health.overall.clone()), health: Some(health), ..finished(TaskState::Done, "") };
         store.finish_task(&host, &task_id(number), &result, &entry("task.finish", "task")).await.unwrap();
     }
     assert_eq!(store.health(None).await.unwrap(), [report("degraded", 40)]);
@@ -169,7 +170,12 @@ pub async fn the_health_check_that_was_asked_for_last_counts(store: &dyn Store) 
             report_json: r#"{"overall":"degraded"}"#.into(),
         };
         let health = (state == TaskState::Done).then_some(report);
-        let result = FinishedTask { at: second(at), found: health.as_ref().map(|health| health.overall.clone()), health, ..finished(state, detail) };
+        let result = FinishedTask {
+            at: second(at),
+            found: health.as_ref().map(|health| health.overall.clone()),
+            health,
+            ..finished(state, detail)
+        };
         store.finish_task(&host, &task_id(number), &result, &entry("task.finish", "task")).await.unwrap();
     };
     let ended = |at, outcome| [EndedCheck { host: host_id(1), asked_at: second(at), outcome }];

@@ -6,7 +6,9 @@ use flota_model::host::Host;
 use flota_model::update::{DesiredState, UpdateReport};
 use flota_model::{Digest, HostId, Timestamp, TokenId};
 
-use crate::{EnrolOutcome, Enrolment, HostKeys, NewToken, OperatorRecord, SetDesired, StoreError, TokenKey, TokenRecord};
+use crate::{
+    EnrolOutcome, Enrolment, HostKeys, NewToken, OperatorRecord, SetDesired, StoreError, TokenKey, TokenRecord,
+};
 
 /// Who may do what.
 #[async_trait]

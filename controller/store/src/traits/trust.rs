@@ -5,7 +5,10 @@ use flota_model::audit::AuditEntry;
 use flota_model::host::Trust;
 use flota_model::{Digest, HostId, Timestamp};
 
-use crate::{AddPolicy, ApprovePolicy, AttestationRecord, BootLog, Delivery, EscalationRecord, HostMeasurements, NewEscalation, NewPolicy, PolicyRecord, PolicyRequest, PolicyState, Previous, Resolution, StoreError, VerdictRecord};
+use crate::{
+    AddPolicy, ApprovePolicy, AttestationRecord, BootLog, Delivery, EscalationRecord, HostMeasurements, NewEscalation,
+    NewPolicy, PolicyRecord, PolicyRequest, PolicyState, Previous, Resolution, StoreError, VerdictRecord,
+};
 
 /// Verdicts and what they are based on.
 #[async_trait]

@@ -10,12 +10,7 @@ use crate::transaction::Writing;
 const COLUMNS: &str = "receiver, rule, revision, due_at, told_at, attempts, failure";
 
 /// There is more to know.
-pub(super) async fn raise(
-    writing: &mut Writing,
-    receiver: &str,
-    rule: &str,
-    tell: &Tell,
-) -> Result<(), StoreError> {
+pub(super) async fn raise(writing: &mut Writing, receiver: &str, rule: &str, tell: &Tell) -> Result<(), StoreError> {
     // What waits already is told at its time; a receiver that fails is not asked more often for that.
     let upsert = "insert into alert_notices (receiver, rule, revision, due_at, attempts) values ($1, $2, 1, $3, 0) \
                   on conflict (receiver, rule) do update set revision = revision + 1, \
@@ -40,14 +35,11 @@ pub(super) async fn all(store: &SqliteStore) -> Result<Vec<Notice>, StoreError> 
     store.read("listing notices").all(query).await?.into_iter().map(Notice::try_from).collect()
 }
 
-pub(super) async fn claim(
-    store: &SqliteStore,
-    now: Timestamp,
-    until: Timestamp,
-) -> Result<Vec<Notice>, StoreError> {
+pub(super) async fn claim(store: &SqliteStore, now: Timestamp, until: Timestamp) -> Result<Vec<Notice>, StoreError> {
     let mut writing = store.write("claiming notices").await?;
     let update = format!("update alert_notices set due_at = $2 where due_at <= $1 returning {COLUMNS}");
-    let query = sqlx::query_as::<_, NoticeRow>(sqlx::AssertSqlSafe(update)).bind(now.as_micros()).bind(until.as_micros());
+    let query =
+        sqlx::query_as::<_, NoticeRow>(sqlx::AssertSqlSafe(update)).bind(now.as_micros()).bind(until.as_micros());
     let rows = writing.all(query).await?;
     writing.commit().await?;
     rows.into_iter().map(Notice::try_from).collect()
