@@ -1,11 +1,12 @@
 //! Signed heads of the audit log. Whoever keeps one elsewhere sees when what was before it is changed later.
 //!
-//! The key is in the data folder and signs checklists beside them, and nothing else; its public half is beside it, to be handed to auditors. Once an hour,
-//! and at an orderly end, where there is something new, a checkpoint is put at the end of a file: copy that file off this machine.
+//! The key is in the data folder and signs checklists and reports on recoveries beside them, and nothing else; its public half is
+//! beside it, to be handed to auditors. Once an hour, and at an orderly end, where there is something new, a checkpoint is put at the
+//! end of a file: copy that file off this machine.
 
 use std::path::Path;
 
-use flota_model::evidence::{Checkpoint, SealedChecklist, SealedCheckpoint};
+use flota_model::evidence::{Checkpoint, DocumentKind, SealedCheckpoint, SealedDocument};
 use flota_release::{KeyError, SigningKey};
 
 use crate::core::Core;
@@ -47,10 +48,10 @@ impl AuditKey {
         Ok(Self { key, public })
     }
 
-    /// Signs a checklist.
-    pub fn seal_checklist(&self, checklist: String) -> SealedChecklist {
-        let signature = hex::encode(self.key.sign(&SealedChecklist::message(&checklist)));
-        SealedChecklist { checklist, public_key: self.public.clone(), signature }
+    /// Signs a document of this kind.
+    pub fn seal_document(&self, kind: DocumentKind, document: String) -> SealedDocument {
+        let signature = hex::encode(self.key.sign(&SealedDocument::message(kind, &document)));
+        SealedDocument { document, public_key: self.public.clone(), signature }
     }
 
     /// Signs a checkpoint.

@@ -16,6 +16,7 @@ pub mod freezes;
 pub mod health;
 pub mod hosts;
 pub mod policies;
+pub mod recoveries;
 pub mod releases;
 mod rights;
 pub mod rollouts;
@@ -59,6 +60,7 @@ pub fn fleet_routes(core: &Arc<Core>) -> Routes {
     .add_service(v1::releases_server::ReleasesServer::new(releases::ReleasesService(core())))
     .add_service(v1::rollouts_server::RolloutsServer::new(rollouts::RolloutsService(core())))
     .add_service(v1::checklists_server::ChecklistsServer::new(checklists::ChecklistsService(core())))
+    .add_service(v1::recoveries_server::RecoveriesServer::new(recoveries::RecoveriesService(core())))
     .add_service(v1::freezes_server::FreezesServer::new(freezes::FreezesService(core())))
     .add_service(v1::alerts_server::AlertsServer::new(alerts::AlertsService(core())))
     .add_service(v1::silences_server::SilencesServer::new(silences::SilencesService(core())))

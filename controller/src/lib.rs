@@ -27,6 +27,7 @@ pub mod peer;
 pub mod policies;
 pub mod quotas;
 pub mod receipts;
+pub mod recoveries;
 pub mod releases;
 pub mod rollouts;
 pub mod run;

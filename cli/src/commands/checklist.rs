@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use flota_model::RolloutId;
-use flota_model::evidence::SealedChecklist;
+use flota_model::evidence::{DocumentKind, SealedDocument};
 use flota_proto::v1::{ChecklistItem, ChecklistReport, HostChecklist, ShowChecklistRequest};
-use flota_seal::evidence::verify_checklist;
+use flota_seal::evidence::verify_document;
 use serde_json::Value;
 
 use super::evidence::key;
@@ -115,7 +115,7 @@ async fn sign(invocation: &Invocation, args: Signed) -> Result<Exit, Failure> {
     super::evidence::must_be_new(&args.to)?;
     let report = fetch(invocation, args.which).await?;
     let ChecklistReport { document, public_key, signature, hosts, .. } = report;
-    let sealed = SealedChecklist { checklist: document, public_key, signature };
+    let sealed = SealedDocument { document, public_key, signature };
     let failed = |error: &(dyn std::error::Error + 'static)| {
         Failure::new(Exit::Bad, format!("{} cannot be written", args.to.display())).because_of(error)
     };
@@ -133,7 +133,7 @@ fn verify(invocation: &Invocation, args: &Verify) -> Result<Exit, Failure> {
     let sealed = read(&args.file)?;
     let given = args.key.as_deref().map(key).transpose()?;
     let bad = || Failure::new(Exit::Bad, "this proves nothing");
-    let document = verify_checklist(&sealed, given.as_deref()).map_err(|error| bad().because_of(&error))?;
+    let document = verify_document(DocumentKind::Checklist, &sealed, given.as_deref()).map_err(|error| bad().because_of(&error))?;
     let hosts = hosts(&document).ok_or_else(|| bad().detail("it is no checklist"))?;
     let made_at = document["made_at"].as_str().map(clean).unwrap_or_default();
     invocation.out.talk(&format!("signed {made_at} with key {}", sealed.public_key));
@@ -143,7 +143,7 @@ fn verify(invocation: &Invocation, args: &Verify) -> Result<Exit, Failure> {
     print(invocation, &hosts)
 }
 
-fn read(file: &Path) -> Result<SealedChecklist, Failure> {
+fn read(file: &Path) -> Result<SealedDocument, Failure> {
     let unreadable = |error: &(dyn std::error::Error + 'static)| {
         Failure::new(Exit::NotFound, format!("{} is no checklist that can be read", file.display())).because_of(error)
     };

@@ -73,6 +73,8 @@ pub fn admits(path: &str) -> Option<Admit> {
         ("Rollouts", "Simulate") => Admit::Operators(EVERYONE),
         ("Rollouts", "Approve") => Admit::Operators(APPROVERS),
         ("Checklists", "Show") => Admit::Operators(EVERYONE),
+        ("Recoveries", "Plan" | "List" | "Status") => Admit::Operators(EVERYONE),
+        ("Recoveries", "Run" | "Abort") => Admit::Operators(UPDATERS),
         ("Freezes", "List") => Admit::Operators(EVERYONE),
         ("Freezes", "Create") => Admit::Operators(UPDATERS),
         ("Freezes", "End") => Admit::Operators(APPROVERS),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flota_model::evidence::DocumentKind;
 use flota_model::host::Host;
 use flota_model::rollout::TargetState;
 use flota_model::task::{Export, HostHealth};
@@ -64,15 +65,15 @@ async fn report(core: &Core, request: v1::ShowChecklistRequest) -> Result<v1::Ch
     let rollout = asked.map(|record| record.spec.id);
     let listed = |(host, items): &(Host, [Item; 6])| json!({ "host": host.id, "name": host.name, "items": items });
     let document = json!({
-        "format": "flota checklist 1", "made_at": now, "rollout": rollout,
+        "format": DocumentKind::Checklist.format(), "made_at": now, "rollout": rollout,
         "hosts": checked.iter().map(listed).collect::<Vec<_>>(),
     });
-    let sealed = core.audit_key.seal_checklist(document.to_string());
+    let sealed = core.audit_key.seal_document(DocumentKind::Checklist, document.to_string());
     Ok(v1::ChecklistReport {
         made_at: now.to_string(),
         rollout: rollout.map(|id| id.to_string()).unwrap_or_default(),
         hosts: checked.iter().map(shown).collect(),
-        document: sealed.checklist,
+        document: sealed.document,
         public_key: sealed.public_key,
         signature: sealed.signature,
     })

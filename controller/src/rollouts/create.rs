@@ -7,7 +7,7 @@ use flota_model::budget::Budget;
 use flota_model::host::Host;
 use flota_model::release::{Release, ReleaseRef};
 use flota_model::rollout::{
-    Gates, HealthGate, IntentVerb, LateJoiners, RolloutIntent, RolloutSpec, TargetSpec, Urgency,
+    Gates, HealthGate, IntentVerb, LateJoiners, OnHalt, PauseAfter, RolloutIntent, RolloutSpec, TargetSpec, Urgency,
 };
 use flota_model::update::Direction;
 use flota_model::{Digest, HostId, HostName, RolloutId, Timestamp};
@@ -40,6 +40,34 @@ const DEFAULT_MIN_COVERAGE: u32 = 50;
 pub async fn forward(core: &Core, actor: &str, request: &v1::CreateRolloutRequest) -> Result<RolloutId, Fault> {
     let draft = draft(core, actor, request).await?;
     enter(core, actor, draft).await
+}
+
+/// A rollout to one host, for what is not asked for as one.
+pub struct OneHost<'a> {
+    /// Which.
+    pub host: &'a HostName,
+    /// What it brings.
+    pub release: &'a ReleaseRef,
+    /// Change ticket.
+    pub ticket: &'a str,
+    /// Why.
+    pub reason: &'a str,
+}
+
+/// A draft of it. Whoever makes it asks for the health check.
+pub async fn for_one_host(core: &Core, actor: &str, wish: &OneHost<'_>) -> Result<RolloutId, Fault> {
+    let OneHost { host, release, ticket, reason } = *wish;
+    let request = v1::CreateRolloutRequest {
+        release: release.digest.to_string(),
+        selector: format!("host={host}"),
+        ticket: ticket.to_owned(),
+        reason: reason.to_owned(),
+        no_health_check: true,
+        pause_after: PauseAfter::Nothing.to_string(),
+        on_halt: OnHalt::Wait.to_string(),
+        ..v1::CreateRolloutRequest::default()
+    };
+    forward(core, actor, &request).await
 }
 
 /// What would be created: number 0, and nothing is stored.
@@ -234,7 +262,7 @@ pub fn wishes(spec: &RolloutSpec) -> Vec<String> {
 }
 
 /// A release by version, digest, or a prefix of a digest that no other has.
-fn find_release<'a>(releases: &'a [Release], text: &str) -> Result<&'a Release, Fault> {
+pub fn find_release<'a>(releases: &'a [Release], text: &str) -> Result<&'a Release, Fault> {
     if let Some(release) = releases.iter().find(|release| release.target.version == text) {
         return Ok(release);
     }

@@ -20,6 +20,7 @@ pub mod hosts;
 pub mod leases;
 pub mod operators;
 pub mod policies;
+pub mod recoveries;
 pub mod releases;
 pub mod rollouts;
 pub mod tasks;
@@ -183,6 +184,10 @@ macro_rules! contract_suite {
                 what_changed_meanwhile_is_told_after_a_pause,
                 a_new_receiver_is_introduced_once,
                 a_silence_reads_back_until_it_has_ended,
+            ];
+            recoveries: [
+                a_recovery_of_a_host_is_open_once,
+                a_recovery_is_changed_by_whoever_read_it,
             ];
             audit: [
                 entries_are_found_by_object_and_action,

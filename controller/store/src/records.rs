@@ -6,6 +6,7 @@ mod enrolment;
 mod escalation;
 mod operator;
 mod policy;
+mod recovery;
 mod rollout;
 mod task;
 
@@ -17,6 +18,7 @@ pub use operator::OperatorRecord;
 pub use policy::{
     AddPolicy, ApprovePolicy, NewPolicy, PolicyChange, PolicyRecord, PolicyRequest, PolicyState, Previous,
 };
+pub use recovery::RecoveryRecord;
 pub use rollout::{
     ApproveRollout, LATE_JOINERS, Publish, RENEWED_AFTER, RolloutDocuments, RolloutRecord, SetDesired, SetPlan,
 };

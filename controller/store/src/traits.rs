@@ -3,6 +3,7 @@
 mod alerts;
 mod audit;
 mod hosts;
+mod recoveries;
 mod rollouts;
 mod trust;
 mod work;
@@ -10,6 +11,7 @@ mod work;
 pub use alerts::AlertStore;
 pub use audit::AuditStore;
 pub use hosts::{EnrolmentStore, HostStore, OperatorStore};
+pub use recoveries::RecoveryStore;
 pub use rollouts::{FreezeStore, ReleaseMetadata, ReleaseStore, RolloutStore};
 pub use trust::{AttestationStore, EscalationStore, PolicyStore, Which};
 pub use work::{ArchiveStore, TaskStore};
@@ -28,6 +30,7 @@ pub trait Store:
     + RolloutStore
     + FreezeStore
     + AlertStore
+    + RecoveryStore
     + AuditStore
 {
 }
@@ -45,6 +48,7 @@ impl<T> Store for T where
         + RolloutStore
         + FreezeStore
         + AlertStore
+        + RecoveryStore
         + AuditStore
 {
 }

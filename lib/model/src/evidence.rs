@@ -10,8 +10,6 @@ pub const FORMAT: &str = "flota evidence 1";
 /// Says what is signed, so that this signature is good for nothing else that the key signs.
 const CONTEXT: &[u8] = b"flota audit checkpoint 1\0";
 
-/// The same of a checklist.
-const CHECKLIST_CONTEXT: &[u8] = b"flota checklist 1\0";
 
 /// The audit log as it was at one of its entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,22 +42,41 @@ impl SealedCheckpoint {
     }
 }
 
-/// A checklist and the signature of the controller's audit key over it.
+/// What a signed document is; a signature over one kind is good for no other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DocumentKind {
+    /// The checklist of hosts (manual §7).
+    Checklist,
+    /// The report on a recovery (manual §6).
+    Recovery,
+}
+
+impl DocumentKind {
+    /// The form of the document; another form has another word.
+    pub const fn format(self) -> &'static str {
+        match self {
+            Self::Checklist => "flota checklist 1",
+            Self::Recovery => "flota recovery 1",
+        }
+    }
+}
+
+/// A document and the signature of the controller's audit key over it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SealedChecklist {
-    /// The checklist, as the very text that was signed.
-    pub checklist: String,
+pub struct SealedDocument {
+    /// The document, as the very text that was signed.
+    pub document: String,
     /// Ed25519 public key, 32 bytes, hex.
     pub public_key: String,
-    /// Ed25519 over [`SealedChecklist::message`] (RFC 8032), hex.
+    /// Ed25519 over [`SealedDocument::message`] (RFC 8032), hex.
     pub signature: String,
 }
 
-impl SealedChecklist {
-    /// What is signed of a checklist with this text.
-    pub fn message(checklist: &str) -> Vec<u8> {
-        [CHECKLIST_CONTEXT, checklist.as_bytes()].concat()
+impl SealedDocument {
+    /// What is signed of a document with this text: its form, a zero byte, the text.
+    pub fn message(kind: DocumentKind, document: &str) -> Vec<u8> {
+        [kind.format().as_bytes(), b"\0", document.as_bytes()].concat()
     }
 }
 

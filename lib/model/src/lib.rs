@@ -15,6 +15,7 @@ pub mod id;
 pub mod labels;
 pub mod market;
 pub mod receipt;
+pub mod recovery;
 pub mod release;
 pub mod role;
 pub mod rollout;

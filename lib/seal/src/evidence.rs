@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use flota_model::audit::{AuditRow, BrokenChain, ChainVerifier};
 use flota_model::evidence::{
-    Checkpoint, Evidence, EvidenceEntry, FORMAT, RolloutEvidence, SealedChecklist, SealedCheckpoint,
+    Checkpoint, DocumentKind, Evidence, EvidenceEntry, FORMAT, RolloutEvidence, SealedCheckpoint, SealedDocument,
 };
 use flota_model::rollout::{RAN_ALREADY, RolloutPlan, RolloutSpec, RolloutState, TargetPlan, TargetState};
 use flota_model::update::Direction;
@@ -108,11 +108,11 @@ pub fn verify_checkpoint(sealed: &SealedCheckpoint, key: Option<&str>) -> Result
     serde_json::from_str(checkpoint).map_err(|_| BadEvidence::Unreadable("the checkpoint"))
 }
 
-/// A checklist whose signature holds; under this key, where one is given. Gives the document.
-pub fn verify_checklist(sealed: &SealedChecklist, key: Option<&str>) -> Result<Value, BadEvidence> {
-    let SealedChecklist { checklist, public_key, signature } = sealed;
-    check_signature(public_key, signature, &SealedChecklist::message(checklist), key)?;
-    serde_json::from_str(checklist).map_err(|_| BadEvidence::Unreadable("the checklist"))
+/// A document whose signature holds; under this key, where one is given. Gives what is in it.
+pub fn verify_document(kind: DocumentKind, sealed: &SealedDocument, key: Option<&str>) -> Result<Value, BadEvidence> {
+    let SealedDocument { document, public_key, signature } = sealed;
+    check_signature(public_key, signature, &SealedDocument::message(kind, document), key)?;
+    serde_json::from_str(document).map_err(|_| BadEvidence::Unreadable("the document"))
 }
 
 fn check_signature(public_key: &str, signature: &str, message: &[u8], key: Option<&str>) -> Result<(), BadEvidence> {

@@ -20,25 +20,26 @@ macro_rules! every_message {
 }
 
 every_message! {
-    Ack ActivatePolicyRequest AgentMessage Alert AlertReceiver AmendRolloutRequest ArchiveResponse AttestationRecord
-    AuditEntry BeginRequest BeginResponse BlobChunk Challenge ChallengeOutcome ChallengeRequest ChallengeResponse
-    ChecklistItem ChecklistReport Checkpoint CheckpointRequest ControllerMessage CreateFreezeRequest
-    CreateRolloutRequest CreateSilenceRequest CreateTokenRequest CreateTokenResponse DesiredState DiffPoliciesRequest
-    DiffPoliciesResponse EndFreezeRequest EndSilenceRequest EnrolSoftwareKeyRequest Escalation Evidence
-    ExplainPolicyRequest ExplainPolicyResponse Export ExportHold ExportResult ExportTask FinishRequest FinishResponse
-    Forecast Freeze GetBlobRequest GroupForecast HealthCause HealthResult HealthRow HealthTask Heartbeat Hello
-    HoldExportsRequest Host HostActionRequest HostChecklist HostDetail HostHealth IndexRequest Label LeftOut
-    ListAlertsRequest ListAlertsResponse ListAuditRequest ListAuditResponse ListEnrolmentsRequest
+    AbortRecoveryRequest Ack ActivatePolicyRequest AgentMessage Alert AlertReceiver AmendRolloutRequest
+    ArchiveResponse AttestationRecord AuditEntry BeginRequest BeginResponse BlobChunk Challenge ChallengeOutcome
+    ChallengeRequest ChallengeResponse ChecklistItem ChecklistReport Checkpoint CheckpointRequest ControllerMessage
+    CreateFreezeRequest CreateRolloutRequest CreateSilenceRequest CreateTokenRequest CreateTokenResponse DesiredState
+    DiffPoliciesRequest DiffPoliciesResponse EndFreezeRequest EndSilenceRequest EnrolSoftwareKeyRequest Escalation
+    Evidence ExplainPolicyRequest ExplainPolicyResponse Export ExportHold ExportResult ExportTask FinishRequest
+    FinishResponse Forecast Freeze GetBlobRequest GroupForecast HealthCause HealthResult HealthRow HealthTask
+    Heartbeat Hello HoldExportsRequest Host HostActionRequest HostChecklist HostDetail HostHealth IndexRequest Label
+    LeftOut ListAlertsRequest ListAlertsResponse ListAuditRequest ListAuditResponse ListEnrolmentsRequest
     ListEnrolmentsResponse ListEscalationsRequest ListEscalationsResponse ListExportsRequest ListExportsResponse
     ListFreezesRequest ListFreezesResponse ListHoldsRequest ListHoldsResponse ListHostsRequest ListHostsResponse
-    ListPoliciesRequest ListPoliciesResponse ListReleasesRequest ListReleasesResponse ListRolloutsRequest
-    ListRolloutsResponse ListSilencesRequest ListSilencesResponse ListTokensRequest ListTokensResponse MetadataFile
-    MetadataRequest ObserveRequest ObserveResponse ObservedPcr ObservedValue PcrState PcrValue PendingEnrolment
-    PiecesRequest Ping PingReply PingRequest Policy PolicyActionRequest PolicyDetail PolicyRef PolicyRequest Pong
-    ProposePolicyRequest PublishRequest PublishResponse PutBlobHeader PutBlobRequest PutBlobResponse Range
-    ReadAuditRequest Release ReleaseHoldRequest ReleaseWave RenewRequest RenewResponse ResolveEscalationRequest
-    RetirePolicyRequest RevokeTokenRequest RevokeTokenResponse Rollout RolloutActionRequest RolloutApproval
-    RolloutDocuments RolloutDocumentsRequest RolloutHostsRequest RunTaskRequest SearchExportsRequest SearchHit
+    ListPoliciesRequest ListPoliciesResponse ListRecoveriesResponse ListRecoveriesRequest ListReleasesRequest ListReleasesResponse
+    ListRolloutsRequest ListRolloutsResponse ListSilencesRequest ListSilencesResponse ListTokensRequest
+    ListTokensResponse MetadataFile MetadataRequest ObserveRequest ObserveResponse ObservedPcr ObservedValue PcrState
+    PcrValue PendingEnrolment PiecesRequest Ping PingReply PingRequest Policy PolicyActionRequest PolicyDetail
+    PolicyRef PolicyRequest Pong ProposePolicyRequest PublishRequest PublishResponse PutBlobHeader PutBlobRequest
+    PutBlobResponse Range ReadAuditRequest Recovery RecoveryProof RecoveryStatusRequest RecoveryStep Release
+    ReleaseHoldRequest ReleaseWave RenewRequest RenewResponse ResolveEscalationRequest RetirePolicyRequest
+    RevokeTokenRequest RevokeTokenResponse Rollout RolloutActionRequest RolloutApproval RolloutDocuments
+    RolloutDocumentsRequest RolloutHostsRequest RunRecoveryRequest RunTaskRequest SearchExportsRequest SearchHit
     ShowChecklistRequest ShowHealthRequest ShowHealthResponse ShowHostRequest ShowRolloutRequest Silence
     SimulateRolloutRequest StagePolicyRequest StatBlobRequest StatBlobResponse TakeReceiptRequest TakeReceiptResponse
     Target Task TaskOffer TaskResult TaskStatusRequest TasksResponse Token UpdateReport Verdict VerifyAuditRequest

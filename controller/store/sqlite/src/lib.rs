@@ -18,6 +18,7 @@ mod hosts;
 mod open;
 mod operators;
 mod policies;
+mod recoveries;
 mod releases;
 mod rollouts;
 mod row;
