@@ -7,7 +7,7 @@ use flota_model::Selector;
 
 use crate::commands::{
     alert, attest, audit, checklist, context, enrolment, escalation, export, freeze, health, help, host, man, package,
-    policy, receipt, release, rollout, silence, token,
+    policy, receipt, recovery, release, rollout, silence, token,
 };
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -122,6 +122,9 @@ pub(crate) enum Command {
     /// Bringing a release to hosts, wave by wave
     #[command(subcommand)]
     Rollout(rollout::RolloutCommand),
+    /// Bringing back a host that was lost (manual section 6)
+    #[command(subcommand)]
+    Recovery(recovery::RecoveryCommand),
     /// The operator's checklist of hosts and rollouts (manual section 7)
     #[command(subcommand)]
     Checklist(checklist::ChecklistCommand),

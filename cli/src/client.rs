@@ -126,6 +126,10 @@ impl Session {
         checklists, checklists_client, ChecklistsClient
     );
     client!(
+        /// Recoveries of hosts.
+        recoveries, recoveries_client, RecoveriesClient
+    );
+    client!(
         /// Times in which nothing is changed.
         freezes, freezes_client, FreezesClient
     );

@@ -22,6 +22,7 @@ pub(crate) mod man;
 pub(crate) mod package;
 pub(crate) mod policy;
 pub(crate) mod receipt;
+pub(crate) mod recovery;
 pub(crate) mod release;
 pub(crate) mod rollout;
 pub(crate) mod silence;
@@ -30,6 +31,7 @@ pub(crate) mod token;
 
 mod download;
 mod find;
+mod sealed;
 mod upload;
 
 #[cfg(test)]
@@ -50,6 +52,7 @@ pub(crate) async fn run(invocation: &Invocation, command: Command) -> Result<Exi
         Command::Receipt(command) => receipt::run(invocation, command).await,
         Command::Release(command) => release::run(invocation, command).await,
         Command::Rollout(command) => rollout::run(invocation, command).await,
+        Command::Recovery(command) => recovery::run(invocation, command).await,
         Command::Checklist(command) => checklist::run(invocation, command).await,
         Command::Freeze(command) => freeze::run(invocation, command).await,
         Command::Alert(command) => alert::run(invocation, command).await,

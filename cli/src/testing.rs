@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use flota_model::Timestamp;
-use flota_proto::v1::{Forecast, GroupForecast, Rollout, RolloutApproval, Target, Wave, WaveForecast};
+use flota_proto::v1::{self, Forecast, GroupForecast, Rollout, RolloutApproval, Target, Wave, WaveForecast};
 
 use crate::output::Style;
 
@@ -222,5 +222,41 @@ pub(crate) fn halted() -> Rollout {
         max_failures: 2,
         revision: 88,
         ..rollout("running")
+    }
+}
+
+/// The recovery of fra-bot-07, whose rollout waits for an approval.
+pub(crate) fn recovery() -> v1::Recovery {
+    let step = |step: &str, state: &str, detail: &str, next: &str, proofs: &[(&str, &str)]| v1::RecoveryStep {
+        step: step.into(),
+        state: state.into(),
+        detail: detail.into(),
+        next: next.into(),
+        since: "2026-11-23T14:31:07Z".into(),
+        proofs: proofs
+            .iter()
+            .map(|(kind, name)| v1::RecoveryProof { kind: (*kind).into(), name: (*name).into() })
+            .collect(),
+    };
+    let digest = "9f0c".repeat(16);
+    v1::Recovery {
+        id: 3,
+        host: "fra-bot-07".into(),
+        onto: "fra-bot-07".into(),
+        state: "waiting".into(),
+        release: digest.clone(),
+        version: "4.12.0".into(),
+        begun_by: "operator/ola".into(),
+        begun_at: "2026-11-23T14:31:00Z".into(),
+        rollout: "R-9".into(),
+        steps: vec![
+            step("find", "done", "the last usable export is of 13:58 UTC", "", &[("release_sha256", digest.as_str())]),
+            step("restore", "done", "fra-bot-07 is there and says that it runs nothing yet", "", &[("host", "8a1f")]),
+            step("apply", "waiting", "R-9 waits: 0 of 1 approvals", "flota rollout approve R-9", &[]),
+            step("prove", "ahead", "", "", &[]),
+            step("health", "ahead", "", "", &[]),
+            step("report", "ahead", "", "", &[]),
+        ],
+        ..v1::Recovery::default()
     }
 }

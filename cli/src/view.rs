@@ -23,6 +23,7 @@ pub(crate) mod policy_observe;
 pub(crate) mod policy_outlook;
 pub(crate) mod policy_show;
 pub(crate) mod policy_words;
+pub(crate) mod recovery;
 pub(crate) mod rollout_events;
 pub(crate) mod rollout_explain;
 pub(crate) mod rollout_forecast;

@@ -82,11 +82,19 @@ pub async fn keep_recovering(core: Arc<Core>, stopping: CancellationToken) {
     }
 }
 
-/// What would be done, from what is known now. Nothing is stored.
+/// What would be done, from what is known now; of one that is open, how far it is. Nothing is stored.
 pub async fn plan(core: &Core, actor: &str, asked: Asked) -> Result<Recovery, Fault> {
-    let mut recovery = draft(core, actor, asked).await?;
-    let found = find(core, &recovery).await?;
-    set(&mut recovery, found);
+    let fleet = core.store.hosts().await?;
+    let open = core.store.newest_recovery(&select::find(&fleet, &asked.host)?.name).await?;
+    let mut recovery = match open.filter(|record| record.recovery.ended.is_none()) {
+        Some(record) => record.recovery,
+        None => {
+            let mut recovery = draft(core, actor, asked).await?;
+            let found = find(core, &recovery).await?;
+            set(&mut recovery, found);
+            recovery
+        }
+    };
     let seen = Seen::gather(core, &recovery).await?;
     let (steps, _) = decide(&recovery, &seen.as_seen(core.now()));
     recovery.steps = steps;
@@ -95,12 +103,13 @@ pub async fn plan(core: &Core, actor: &str, asked: Asked) -> Result<Recovery, Fa
 
 /// Begins a recovery. One that is open goes on: what failed is tried again.
 pub async fn run(core: &Core, actor: &str, asked: Asked) -> Result<RecoveryRecord, Fault> {
-    let mut recovery = draft(core, actor, asked).await?;
-    let host = recovery.host.clone();
+    let fleet = core.store.hosts().await?;
+    let host = select::find(&fleet, &asked.host)?.name.clone();
     let open = core.store.newest_recovery(&host).await?.filter(|record| record.recovery.ended.is_none());
     if let Some(record) = open {
-        return again(core, actor, record).await;
+        return again(core, actor, record, &asked).await;
     }
+    let mut recovery = draft(core, actor, asked).await?;
     let found = find(core, &recovery).await?;
     set(&mut recovery, found);
     let details = json!({
@@ -235,7 +244,8 @@ async fn find(core: &Core, recovery: &Recovery) -> Result<StepRecord, Fault> {
         return Err(Fault::new(Code::NotFound, sentence).fix("flota release publish FOLDER"));
     }
     proofs.push(StepProof { kind: "release_sha256".into(), name: release.digest.to_string() });
-    let detail = format!("{export}; the release is {} ({}), {}", release.version, release.digest.short(), recovery.release_from);
+    let detail =
+        format!("{export}; the release is {} ({}), {}", release.version, release.digest.short(), recovery.release_from);
     let (state, next) = (StepState::Done, String::new());
     Ok(StepRecord { step: RecoveryStep::Find, state, detail, next, since: core.now(), proofs })
 }
@@ -247,8 +257,18 @@ fn set(recovery: &mut Recovery, record: StepRecord) {
 }
 
 /// A person asks for it again: a rollout that ended without success is not waited for any more, nor a check that failed.
-async fn again(core: &Core, actor: &str, record: RecoveryRecord) -> Result<RecoveryRecord, Fault> {
+async fn again(core: &Core, actor: &str, record: RecoveryRecord, asked: &Asked) -> Result<RecoveryRecord, Fault> {
     let mut recovery = record.recovery.clone();
+    let (release, onto) = (&recovery.release, recovery.onto.as_str());
+    let other_release = !asked.release.is_empty()
+        && asked.release != release.version
+        && !release.digest.to_string().starts_with(&asked.release);
+    let other_machine = !asked.onto.is_empty() && asked.onto != onto;
+    if other_release || other_machine {
+        let sentence = format!("{} is being recovered already, to {} on {onto}", recovery.host, release.version);
+        let fix = format!("flota recovery abort {} --reason TEXT, then begin anew", recovery.host);
+        return Err(Fault::new(Code::WrongState, sentence).fix(fix));
+    }
     let failed = |step| recovery.step(step).is_some_and(|record| record.state == StepState::Failed);
     let (apply, health) = (failed(RecoveryStep::Apply), failed(RecoveryStep::Health));
     if apply {
@@ -344,12 +364,8 @@ async fn rollout(core: &Core, id: u32, recovery: &Recovery, host: &Host) -> Resu
     if let Some(made) = known.iter().find(ours) {
         return Ok(made.spec.id);
     }
-    let wish = create::OneHost {
-        host: &host.name,
-        release: &recovery.release,
-        ticket: &recovery.ticket,
-        reason: &reason,
-    };
+    let wish =
+        create::OneHost { host: &host.name, release: &recovery.release, ticket: &recovery.ticket, reason: &reason };
     create::for_one_host(core, &recovery.begun_by, &wish).await
 }
 

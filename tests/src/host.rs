@@ -251,6 +251,16 @@ impl BotHost {
         if busy { std::fs::write(file, "") } else { std::fs::remove_file(file) }.context("var/bot/busy")
     }
 
+    /// Starts the bot, as a machine does when it boots.
+    pub fn start_bot(&self) -> anyhow::Result<()> {
+        self.bot.tell("start")
+    }
+
+    /// Stops the bot, as a machine does when it goes down.
+    pub fn stop_bot(&self) -> anyhow::Result<()> {
+        self.bot.tell("stop")
+    }
+
     /// Version of the bot that runs.
     pub fn bot_version(&self) -> anyhow::Result<String> {
         let (_, health) = self.bot_health()?;

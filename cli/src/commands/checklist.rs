@@ -1,15 +1,14 @@
 //! `flota checklist`: manual section 7, computed from evidence.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use flota_model::RolloutId;
 use flota_model::evidence::{DocumentKind, SealedDocument};
 use flota_proto::v1::{ChecklistItem, ChecklistReport, HostChecklist, ShowChecklistRequest};
-use flota_seal::evidence::verify_document;
 use serde_json::Value;
 
-use super::evidence::key;
+use super::sealed;
 use crate::args::Targets;
 use crate::exit::Exit;
 use crate::failure::{Failure, Stake};
@@ -18,9 +17,6 @@ use crate::output::Listing;
 use crate::output::signs::Sign;
 use crate::output::text::clean;
 use crate::view::checklist;
-
-/// Largest file that is read, in bytes: ten thousand hosts.
-const MAX_FILE: u64 = 64 << 20;
 
 /// Verbs on checklists.
 #[derive(Debug, Subcommand)]
@@ -116,12 +112,7 @@ async fn sign(invocation: &Invocation, args: Signed) -> Result<Exit, Failure> {
     let report = fetch(invocation, args.which).await?;
     let ChecklistReport { document, public_key, signature, hosts, .. } = report;
     let sealed = SealedDocument { document, public_key, signature };
-    let failed = |error: &(dyn std::error::Error + 'static)| {
-        Failure::new(Exit::Bad, format!("{} cannot be written", args.to.display())).because_of(error)
-    };
-    let text = serde_json::to_vec_pretty(&sealed).map_err(|error| failed(&error))?;
-    let mut file = std::fs::File::create_new(&args.to).map_err(|error| failed(&error))?;
-    std::io::Write::write_all(&mut file, &text).and_then(|()| file.sync_all()).map_err(|error| failed(&error))?;
+    sealed::write(&sealed, &args.to)?;
     let exit = print(invocation, &hosts)?;
     let shown = args.to.display();
     let key = clean(&sealed.public_key);
@@ -130,25 +121,9 @@ async fn sign(invocation: &Invocation, args: Signed) -> Result<Exit, Failure> {
 }
 
 fn verify(invocation: &Invocation, args: &Verify) -> Result<Exit, Failure> {
-    let sealed = read(&args.file)?;
-    let given = args.key.as_deref().map(key).transpose()?;
-    let bad = || Failure::new(Exit::Bad, "this proves nothing");
-    let document = verify_document(DocumentKind::Checklist, &sealed, given.as_deref()).map_err(|error| bad().because_of(&error))?;
-    let hosts = hosts(&document).ok_or_else(|| bad().detail("it is no checklist"))?;
-    let made_at = document["made_at"].as_str().map(clean).unwrap_or_default();
-    invocation.out.talk(&format!("signed {made_at} with key {}", sealed.public_key));
-    if given.is_none() {
-        invocation.out.talk("no --key was given: it was checked with the key that is in it.");
-    }
+    let document = sealed::read(invocation, DocumentKind::Checklist, &args.file, args.key.as_deref())?;
+    let hosts = hosts(&document).ok_or_else(|| sealed::proves_nothing().detail("it is no checklist"))?;
     print(invocation, &hosts)
-}
-
-fn read(file: &Path) -> Result<SealedDocument, Failure> {
-    let unreadable = |error: &(dyn std::error::Error + 'static)| {
-        Failure::new(Exit::NotFound, format!("{} is no checklist that can be read", file.display())).because_of(error)
-    };
-    let opened = std::fs::File::open(file).map_err(|error| unreadable(&error))?;
-    serde_json::from_reader(std::io::Read::take(opened, MAX_FILE)).map_err(|error| unreadable(&error))
 }
 
 /// As the signed text has them.

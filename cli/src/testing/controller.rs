@@ -132,6 +132,7 @@ impl Controller {
             .add_service(v1::hosts_server::HostsServer::new(service.clone()))
             .add_service(v1::rollouts_server::RolloutsServer::new(service.clone()))
             .add_service(v1::freezes_server::FreezesServer::new(service.clone()))
+            .add_service(v1::recoveries_server::RecoveriesServer::new(service.clone()))
             .add_service(v1::silences_server::SilencesServer::new(service.clone()))
             .add_service(v1::alerts_server::AlertsServer::new(service.clone()))
             .add_service(v1::exports_server::ExportsServer::new(service.clone()))

@@ -166,7 +166,7 @@ fn stands(step: RecoveryStep, recovery: &Recovery, seen: &Seen<'_>) -> Stands {
 fn restore(recovery: &Recovery, seen: &Seen<'_>) -> Stands {
     let name = &recovery.onto;
     let Some(host) = seen.host else {
-        let next = format!("flota token create --name {name}     then on the machine  flota-agent enroll");
+        let next = format!("flota token create {name}     then on the machine  flota-agent enroll");
         return Stands::new(StepState::Waiting, format!("{name} is not in the fleet")).next(next);
     };
     if host.awaits_approval {
@@ -210,8 +210,9 @@ fn apply(recovery: &Recovery, host: &Host, seen: &Seen<'_>) -> Stands {
         RolloutState::Succeeded if committed => {
             Stands::new(StepState::Done, format!("{id} brought {what}")).proved("rollout", id)
         }
-        RolloutState::AwaitingApproval => Stands::new(StepState::Waiting, format!("{id} waits: {cause}"))
-            .next(format!("flota rollout approve {id}")),
+        RolloutState::AwaitingApproval => {
+            Stands::new(StepState::Waiting, format!("{id} waits: {cause}")).next(format!("flota rollout approve {id}"))
+        }
         RolloutState::Running | RolloutState::Aborting => {
             Stands::new(StepState::Working, format!("{id} brings {what}: {says}"))
         }
@@ -257,8 +258,7 @@ fn prove(recovery: &Recovery, host: &Host, seen: &Seen<'_>) -> Stands {
 
 fn asked_for_quote(recovery: &Recovery, host: &Host, seen: &Seen<'_>, detail: &str) -> Stands {
     if !seen.connected {
-        return Stands::new(StepState::Waiting, format!("nothing is heard of {}", host.name))
-            .next("start its agent");
+        return Stands::new(StepState::Waiting, format!("nothing is heard of {}", host.name)).next("start its agent");
     }
     let due = recovery.challenged_at.is_none_or(|asked| seen.now.since(asked) >= CHALLENGE_AGAIN);
     let act = if due { Next::Challenge(Box::new(host.clone())) } else { Next::Wait };

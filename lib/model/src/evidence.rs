@@ -10,7 +10,6 @@ pub const FORMAT: &str = "flota evidence 1";
 /// Says what is signed, so that this signature is good for nothing else that the key signs.
 const CONTEXT: &[u8] = b"flota audit checkpoint 1\0";
 
-
 /// The audit log as it was at one of its entries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

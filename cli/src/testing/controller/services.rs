@@ -191,6 +191,31 @@ impl v1::freezes_server::Freezes for Service {
 }
 
 #[tonic::async_trait]
+impl v1::recoveries_server::Recoveries for Service {
+    async fn plan(&self, _: Request<v1::RunRecoveryRequest>) -> Answer<v1::Recovery> {
+        Ok(Response::new(super::super::recovery()))
+    }
+
+    async fn run(&self, request: Request<v1::RunRecoveryRequest>) -> Answer<v1::Recovery> {
+        self.decide("Recoveries.Run", &request)?;
+        Ok(Response::new(super::super::recovery()))
+    }
+
+    async fn list(&self, _: Request<v1::ListRecoveriesRequest>) -> Answer<v1::ListRecoveriesResponse> {
+        Ok(Response::new(v1::ListRecoveriesResponse { recoveries: vec![super::super::recovery()] }))
+    }
+
+    async fn status(&self, _: Request<v1::RecoveryStatusRequest>) -> Answer<v1::Recovery> {
+        Ok(Response::new(super::super::recovery()))
+    }
+
+    async fn abort(&self, request: Request<v1::AbortRecoveryRequest>) -> Answer<v1::Recovery> {
+        self.decide("Recoveries.Abort", &request)?;
+        Ok(Response::new(v1::Recovery { state: "aborted".into(), ..super::super::recovery() }))
+    }
+}
+
+#[tonic::async_trait]
 impl v1::silences_server::Silences for Service {
     async fn create(&self, request: Request<v1::CreateSilenceRequest>) -> Answer<v1::Silence> {
         self.decide("Silences.Create", &request)?;

@@ -105,7 +105,7 @@ fn a_machine_that_is_not_there_waits_for_a_person_who_is_told_what_to_do() {
     assert_eq!((state, next), ("waiting", Next::Wait));
     let (step, said, then) = detail(&after);
     assert_eq!((step, said), (RecoveryStep::Restore, "fra-bot-07 is not in the fleet"));
-    assert!(then.starts_with("flota token create --name fra-bot-07"), "{then}");
+    assert!(then.starts_with("flota token create fra-bot-07"), "{then}");
     let hosts = [
         (Host { awaits_approval: true, ..host() }, "flota enrolment approve fra-bot-07"),
         (Host { trust: Trust::Untrusted, ..host() }, "flota policy explain fra-bot-07"),
