@@ -6,7 +6,7 @@ use std::time::Duration;
 use flota_model::Timestamp;
 use flota_model::host::{Host, Trust};
 use flota_model::task::{Export, HostHealth};
-use flota_store::RolloutRecord;
+use flota_store::{NoteState, RolloutRecord, TicketNote};
 use serde::Serialize;
 
 /// How long TPM evidence, a health check and an export count: the checklist is a daily one (as on the host).
@@ -22,10 +22,21 @@ pub struct Facts<'a> {
     pub health: Option<&'a HostHealth>,
     /// The rollout that updated it last, or the one that is asked about.
     pub rollout: Option<&'a RolloutRecord>,
+    /// What the ticket system has of that rollout.
+    pub noted: Noted<'a>,
     /// Whether the release that it runs is signed; none: it is not known which it runs.
     pub signed: Option<Signed>,
     /// The present.
     pub now: Timestamp,
+}
+
+/// What the ticket system has of a rollout.
+#[derive(Debug, Clone, Copy)]
+pub enum Noted<'a> {
+    /// There is no ticket system: that the rollout names a ticket is all that can be known.
+    NoSystem,
+    /// Its newest note, if there is one.
+    Note(Option<&'a TicketNote>),
 }
 
 /// Whether a release is among those that are signed.
@@ -161,8 +172,28 @@ fn ticket(facts: &Facts<'_>) -> Item {
         Some(record) if record.spec.ticket.is_empty() => {
             item(ID, ItemStatus::Missing, record.started_at, format!("{} names no ticket", record.spec.id))
         }
-        Some(record) => {
-            item(ID, ItemStatus::Done, record.started_at, format!("{} of {}", record.spec.ticket, record.spec.id))
+        Some(record) => in_system(ID, record, facts.noted),
+    }
+}
+
+/// With a ticket system it is done when that has it.
+fn in_system(id: &'static str, record: &RolloutRecord, noted: Noted<'_>) -> Item {
+    let named = format!("{} of {}", record.spec.ticket, record.spec.id);
+    let note = match noted {
+        Noted::NoSystem => return item(id, ItemStatus::Done, record.started_at, named),
+        Noted::Note(note) => note,
+    };
+    match note.map(|note| (&note.state, note.event.as_str())) {
+        None => item(id, ItemStatus::Missing, None, format!("{named}: nothing was noted in it")),
+        Some((NoteState::Recorded { at, reference }, event)) => {
+            item(id, ItemStatus::Done, Some(*at), format!("{named}: that it {event} is noted, {reference}"))
+        }
+        Some((NoteState::Waiting { why, .. }, event)) => {
+            let why = why.as_deref().unwrap_or("its turn comes");
+            item(id, ItemStatus::Missing, None, format!("{named}: that it {event} is not noted yet: {why}"))
+        }
+        Some((NoteState::Failed { why }, event)) => {
+            item(id, ItemStatus::Failed, None, format!("{named}: that it {event} could not be noted: {why}"))
         }
     }
 }
@@ -231,6 +262,7 @@ mod tests {
             export: Some(&export),
             health: Some(&health),
             rollout: None,
+            noted: Noted::NoSystem,
             signed: Some(Signed::Yes),
             now: second(200),
         };
@@ -246,6 +278,7 @@ mod tests {
             export: Some(&partial),
             health: Some(&down),
             rollout: None,
+            noted: Noted::NoSystem,
             signed: Some(Signed::No),
             now: second(200),
         };
@@ -253,7 +286,15 @@ mod tests {
         assert_eq!(evaluate(&bad)[2].evidence, "drifted: PCR 7 differs");
 
         let new = Host { confirmed: None, trust: Trust::Pending, ..host.clone() };
-        let nothing = Facts { host: &new, export: None, health: None, rollout: None, signed: None, now: second(200) };
+        let nothing = Facts {
+            host: &new,
+            export: None,
+            health: None,
+            rollout: None,
+            noted: Noted::NoSystem,
+            signed: None,
+            now: second(200),
+        };
         assert_eq!(statuses(&nothing), ["missing"; 6]);
     }
 }

@@ -35,4 +35,5 @@ pub mod schedule;
 pub mod sessions;
 pub mod settings;
 pub mod standing;
+pub mod tickets;
 pub mod upkeep;

@@ -41,7 +41,7 @@ use crate::rollouts::halted::NoWayBack;
 use crate::rollouts::join::LeftOut;
 use crate::sessions::Sessions;
 use crate::settings::{BadSettings, Settings};
-use crate::{alerting, escalations, recoveries, rollouts, standing, upkeep};
+use crate::{alerting, escalations, recoveries, rollouts, standing, tickets, upkeep};
 
 /// An idle connection is probed this often: a host whose cable was cut is noticed soon.
 const KEEPALIVE: Duration = Duration::from_secs(20);
@@ -118,6 +118,7 @@ pub async fn run(data_dir: &Path) -> Result<(), RunError> {
     lifecycle.spawn_vital("escalations", escalations::keep_delivering(Arc::clone(&core), lifecycle.stopping()));
     lifecycle.spawn_vital("alerts", alerting::keep_looking(Arc::clone(&core), lifecycle.stopping()));
     lifecycle.spawn_vital("receivers", alerting::keep_telling(Arc::clone(&core), lifecycle.stopping()));
+    lifecycle.spawn_vital("tickets", tickets::keep_noting(Arc::clone(&core), lifecycle.stopping()));
     lifecycle.spawn_vital("recoveries", recoveries::keep_recovering(Arc::clone(&core), lifecycle.stopping()));
     lifecycle.spawn_vital("rollouts", rollouts::keep_stepping(Arc::clone(&core), lifecycle.stopping()));
     lifecycle.spawn_vital("upkeep", upkeep::keep_up(Arc::clone(&core), lifecycle.stopping()));

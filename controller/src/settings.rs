@@ -2,6 +2,7 @@
 
 mod alerts;
 mod rules;
+mod tickets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use serde::Deserialize;
 
 pub use alerts::{AlertSettings, Receiver, ReceiverFormat, RuleWish};
 pub use rules::{ExportRules, MAX_APPROVALS, RolloutRules, Ticket};
+pub use tickets::{TicketSettings, TicketSystemKind};
 
 /// Name of the settings file in the data folder.
 pub const FILE_NAME: &str = "controller.toml";
@@ -72,6 +74,8 @@ pub struct Settings {
     pub health_every: Option<Duration>,
     /// How people are told what they did not ask for.
     pub alerts: AlertSettings,
+    /// Where rollouts that name a ticket are noted; none: nowhere.
+    pub tickets: Option<TicketSettings>,
     /// When markets trade, by name.
     pub markets: BTreeMap<String, Market>,
     /// Where the bound addresses are written, for scripts that let the system choose ports.
@@ -118,6 +122,7 @@ struct Fragment {
     rollout_approvals: Option<u32>,
     rollout_ticket_required: Option<bool>,
     alerts: alerts::AlertsFragment,
+    tickets: Option<tickets::TicketsFragment>,
     markets: BTreeMap<String, rules::MarketFragment>,
 }
 
@@ -186,6 +191,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         rollout_approvals,
         rollout_ticket_required,
         alerts,
+        tickets,
         markets,
     } = fragment;
     let mut problems = Vec::new();
@@ -231,6 +237,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
     let exports = rules::exports(export_every_hours, export_keep_days, &mut problems);
     let rollouts = rules::rollouts(rollout_approvals, rollout_ticket_required, &mut problems);
     let alerts = alerts::alerts(data_dir, alerts, &mut problems);
+    let tickets = tickets.map(|fragment| tickets::tickets(data_dir, fragment, &mut problems));
     let markets = rules::calendar(markets).unwrap_or_else(|more| {
         problems.extend(more);
         BTreeMap::new()
@@ -256,6 +263,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         health_every,
         rollouts,
         alerts,
+        tickets,
         markets,
         addresses_file: data_dir.join("addresses.json"),
     })

@@ -10,12 +10,12 @@ use flota_model::task::{Export, HostHealth};
 use flota_model::{HostId, RolloutId};
 use flota_proto::v1;
 use flota_proto::v1::checklists_server::Checklists;
-use flota_store::{ExportsOf, RolloutRecord};
+use flota_store::{ExportsOf, RolloutRecord, TicketNote};
 use serde_json::json;
 use tonic::{Request, Response, Status};
 
 use super::{select, view};
-use crate::checklists::{Facts, Item, Signed, evaluate};
+use crate::checklists::{Facts, Item, Noted, Signed, evaluate};
 use crate::core::Core;
 use crate::fault::{Code, Fault};
 use crate::releases::signed;
@@ -48,6 +48,11 @@ async fn report(core: &Core, request: v1::ShowChecklistRequest) -> Result<v1::Ch
         core.store.health(None).await?.into_iter().map(|health| (health.host.clone(), health)).collect();
     // Where nothing is signed any more, nothing that runs is.
     let catalogue = signed(core).await.ok();
+    let notes: BTreeMap<RolloutId, TicketNote> = match core.settings.tickets {
+        // By rollout and event: how it ended comes after that it started.
+        Some(_) => core.store.ticket_notes().await?.into_iter().map(|note| (note.rollout, note)).collect(),
+        None => BTreeMap::new(),
+    };
     let now = core.now();
     let mut checked = Vec::with_capacity(hosts.len());
     for host in hosts {
@@ -59,7 +64,11 @@ async fn report(core: &Core, request: v1::ShowChecklistRequest) -> Result<v1::Ch
         let rollout = asked.or_else(|| newest_that_updated(&rollouts, &host));
         let export = export(core, &host.id, asked).await?;
         let (export, health) = (export.as_ref(), health.get(&host.id));
-        let items = evaluate(&Facts { host: &host, export, health, rollout, signed, now });
+        let noted = match core.settings.tickets {
+            Some(_) => Noted::Note(rollout.and_then(|record| notes.get(&record.spec.id))),
+            None => Noted::NoSystem,
+        };
+        let items = evaluate(&Facts { host: &host, export, health, rollout, noted, signed, now });
         checked.push((host, items));
     }
     let rollout = asked.map(|record| record.spec.id);

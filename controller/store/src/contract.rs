@@ -24,6 +24,7 @@ pub mod recoveries;
 pub mod releases;
 pub mod rollouts;
 pub mod tasks;
+pub mod tickets;
 pub mod tokens;
 
 /// Makes one test of each case. `make` is the name of an async function, in scope where the macro is called, that
@@ -188,6 +189,10 @@ macro_rules! contract_suite {
             recoveries: [
                 a_recovery_of_a_host_is_open_once,
                 a_recovery_is_changed_by_whoever_read_it,
+            ];
+            tickets: [
+                a_rollout_with_a_ticket_is_noted_once_for_each_event,
+                a_note_is_claimed_and_what_came_of_it_is_kept,
             ];
             audit: [
                 entries_are_found_by_object_and_action,

@@ -14,12 +14,13 @@ pub use error::StoreError;
 pub use records::{
     ATTESTATIONS_KEPT, AddPolicy, Admits, AlertChange, AlertRecord, Approval, ApprovePolicy, ApproveRollout,
     AttestationRecord, BootLog, Delivery, EndedCheck, EnrolOutcome, Enrolment, EscalationRecord, ExportHold, ExportsOf,
-    FinishedTask, Holds, HostKeys, HostMeasurements, LATE_JOINERS, Lease, NewEscalation, NewPolicy, NewToken, Notice,
-    OperatorRecord, PolicyChange, PolicyRecord, PolicyRequest, PolicyState, Previous, Publish, RENEWED_AFTER,
-    RecoveryRecord, Removed, Resolution, RolloutDocuments, RolloutRecord, SetDesired, SetPlan, TaskResultOutcome, Tell,
-    TokenKey, TokenRecord, TokenState, Told, VerdictRecord,
+    FinishedTask, Holds, HostKeys, HostMeasurements, LATE_JOINERS, Lease, NewEscalation, NewPolicy, NewToken,
+    NoteState, Notice, OperatorRecord, PolicyChange, PolicyRecord, PolicyRequest, PolicyState, Previous, Publish,
+    RENEWED_AFTER, RecoveryRecord, Removed, Resolution, RolloutDocuments, RolloutRecord, SetDesired, SetPlan,
+    TaskResultOutcome, Tell, TicketEvent, TicketNote, TokenKey, TokenRecord, TokenState, Told, VerdictRecord,
 };
 pub use traits::{
     AlertStore, ArchiveStore, AttestationStore, AuditStore, EnrolmentStore, EscalationStore, FreezeStore, HostStore,
-    OperatorStore, PolicyStore, RecoveryStore, ReleaseMetadata, ReleaseStore, RolloutStore, Store, TaskStore, Which,
+    OperatorStore, PolicyStore, RecoveryStore, ReleaseMetadata, ReleaseStore, RolloutStore, Store, TaskStore,
+    TicketStore, Which,
 };

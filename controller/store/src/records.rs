@@ -9,6 +9,7 @@ mod policy;
 mod recovery;
 mod rollout;
 mod task;
+mod ticket;
 
 pub use alert::{AlertChange, AlertRecord, Notice, Tell, Told};
 pub use attestation::{ATTESTATIONS_KEPT, AttestationRecord, BootLog, HostMeasurements, Lease, VerdictRecord};
@@ -23,3 +24,4 @@ pub use rollout::{
     ApproveRollout, LATE_JOINERS, Publish, RENEWED_AFTER, RolloutDocuments, RolloutRecord, SetDesired, SetPlan,
 };
 pub use task::{EndedCheck, ExportHold, ExportsOf, FinishedTask, Holds, Removed, TaskResultOutcome};
+pub use ticket::{NoteState, TicketEvent, TicketNote};

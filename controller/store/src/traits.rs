@@ -5,6 +5,7 @@ mod audit;
 mod hosts;
 mod recoveries;
 mod rollouts;
+mod tickets;
 mod trust;
 mod work;
 
@@ -13,6 +14,7 @@ pub use audit::AuditStore;
 pub use hosts::{EnrolmentStore, HostStore, OperatorStore};
 pub use recoveries::RecoveryStore;
 pub use rollouts::{FreezeStore, ReleaseMetadata, ReleaseStore, RolloutStore};
+pub use tickets::TicketStore;
 pub use trust::{AttestationStore, EscalationStore, PolicyStore, Which};
 pub use work::{ArchiveStore, TaskStore};
 
@@ -31,6 +33,7 @@ pub trait Store:
     + FreezeStore
     + AlertStore
     + RecoveryStore
+    + TicketStore
     + AuditStore
 {
 }
@@ -49,6 +52,7 @@ impl<T> Store for T where
         + FreezeStore
         + AlertStore
         + RecoveryStore
+        + TicketStore
         + AuditStore
 {
 }

@@ -23,6 +23,7 @@ mod releases;
 mod rollouts;
 mod row;
 mod tasks;
+mod tickets;
 mod transaction;
 
 use std::path::Path;
