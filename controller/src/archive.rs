@@ -1,6 +1,7 @@
 //! The archive of security exports: made by schedule, missed when they are not made, kept as long as they must be.
 
 pub mod search;
+pub mod signatures;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -205,6 +205,9 @@ pub async fn make(data_dir: &Path, to: &Path, clock: &dyn Clock) -> Result<Made,
 /// Files that the settings name: those of the data folder, by their paths in it, and others.
 fn named_files(data_dir: &Path, settings: &Settings) -> (Vec<PathBuf>, Vec<PathBuf>) {
     let named = settings.webhook.iter().map(|webhook| &webhook.key_file).chain([&settings.ek_roots]);
+    let receivers = settings.alerts.receivers.iter().flat_map(|one| one.key_file.iter().chain(&one.token_file));
+    let tickets = settings.tickets.iter().flat_map(|one| one.key_file.iter().chain(&one.token_file));
+    let named = named.chain(receivers).chain(tickets).chain(&settings.exports.keys_file);
     let (mut inside, mut outside) = (Vec::new(), Vec::new());
     for path in named {
         match path.strip_prefix(data_dir) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flota_model::Timestamp;
 use flota_model::host::{Host, Trust};
-use flota_model::task::{Export, HostHealth};
+use flota_model::task::{Export, ExportSignature, HostHealth};
 use flota_store::{NoteState, RolloutRecord, TicketNote};
 use serde::Serialize;
 
@@ -158,6 +158,10 @@ fn export(facts: &Facts<'_>) -> Item {
     const ID: &str = "security_export";
     match facts.export {
         None => item(ID, ItemStatus::Missing, None, "there is no export"),
+        Some(export) if matches!(export.signature, ExportSignature::Mismatch | ExportSignature::UnknownKey) => {
+            let word = export.signature.as_str().replace('_', " ");
+            item(ID, ItemStatus::Failed, Some(export.at), format!("export {}: signature {word}", export.id))
+        }
         Some(export) if export.status != "ok" => {
             item(ID, ItemStatus::Failed, Some(export.at), format!("export {} is {}", export.id, export.status))
         }
@@ -243,6 +247,7 @@ mod tests {
             alert_entries: 1,
             status: status.into(),
             key_id: key_id.into(),
+            signature: ExportSignature::Valid,
             reason: String::new(),
             rollout: None,
         }

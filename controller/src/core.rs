@@ -76,6 +76,8 @@ pub struct Core {
     pub rollouts_changed: watch::Sender<u64>,
     /// Held while a rollout is planned and carried out: one plan at a time sees the fleet and changes it.
     pub planning: tokio::sync::Mutex<()>,
+    /// Held while a recovery is looked at: a step is taken once.
+    pub recovering: tokio::sync::Mutex<()>,
     /// Held while the release metadata are read and what is believed of them is written.
     pub releases: tokio::sync::Mutex<()>,
     /// When this controller began to listen: silence before that says nothing about a host.

@@ -86,14 +86,13 @@ pub async fn keep_recovering(core: Arc<Core>, stopping: CancellationToken) {
 pub async fn plan(core: &Core, actor: &str, asked: Asked) -> Result<Recovery, Fault> {
     let fleet = core.store.hosts().await?;
     let open = core.store.newest_recovery(&select::find(&fleet, &asked.host)?.name).await?;
-    let mut recovery = match open.filter(|record| record.recovery.ended.is_none()) {
-        Some(record) => record.recovery,
-        None => {
-            let mut recovery = draft(core, actor, asked).await?;
-            let found = find(core, &recovery).await?;
-            set(&mut recovery, found);
-            recovery
-        }
+    let mut recovery = if let Some(record) = open.filter(|record| record.recovery.ended.is_none()) {
+        record.recovery
+    } else {
+        let mut recovery = draft(core, actor, asked).await?;
+        let found = find(core, &recovery).await?;
+        set(&mut recovery, found);
+        recovery
     };
     let seen = Seen::gather(core, &recovery).await?;
     let (steps, _) = decide(&recovery, &seen.as_seen(core.now()));
@@ -288,7 +287,10 @@ async fn again(core: &Core, actor: &str, record: RecoveryRecord, asked: &Asked) 
 }
 
 /// One look: whatever can be done is done, until something has to be waited for.
-async fn look(core: &Core, mut record: RecoveryRecord) -> Result<RecoveryRecord, Fault> {
+async fn look(core: &Core, record: RecoveryRecord) -> Result<RecoveryRecord, Fault> {
+    let _one_at_a_time = core.recovering.lock().await;
+    // What was read before may be old by now.
+    let mut record = newest(core, &record.recovery.host).await?;
     for _ in 0..ACTS {
         if record.recovery.ended.is_some() {
             break;

@@ -155,6 +155,7 @@ async fn assemble(settings: Settings) -> Result<(Core, recorder::Queue), RunErro
         fleet_changed: Notify::new(),
         rollouts_changed: watch::Sender::new(0),
         planning: tokio::sync::Mutex::new(()),
+        recovering: tokio::sync::Mutex::new(()),
         releases: tokio::sync::Mutex::new(()),
         listening_since: SystemClock.now(),
         clock: Arc::new(SystemClock) as Arc<dyn Clock>,

@@ -119,6 +119,7 @@ struct Fragment {
     export_every_hours: Option<u64>,
     health_every_minutes: Option<u64>,
     export_keep_days: Option<u64>,
+    export_keys_file: Option<PathBuf>,
     rollout_approvals: Option<u32>,
     rollout_ticket_required: Option<bool>,
     alerts: alerts::AlertsFragment,
@@ -188,6 +189,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
         export_every_hours,
         health_every_minutes,
         export_keep_days,
+        export_keys_file,
         rollout_approvals,
         rollout_ticket_required,
         alerts,
@@ -235,6 +237,7 @@ fn validate(data_dir: &Path, fragment: Fragment) -> Result<Settings, Vec<String>
     });
     let health_every = rules::health(health_every_minutes, &mut problems);
     let exports = rules::exports(export_every_hours, export_keep_days, &mut problems);
+    let exports = ExportRules { keys_file: export_keys_file.map(|file| data_dir.join(file)), ..exports };
     let rollouts = rules::rollouts(rollout_approvals, rollout_ticket_required, &mut problems);
     let alerts = alerts::alerts(data_dir, alerts, &mut problems);
     let tickets = tickets.map(|fragment| tickets::tickets(data_dir, fragment, &mut problems));

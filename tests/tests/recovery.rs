@@ -100,6 +100,11 @@ async fn a_lost_controller_returns_from_a_backup_and_hosts_tell_it_what_it_misse
     })
     .await
     .unwrap();
+    // What they accepted since is shown as what it is: nobody here asked for it.
+    let ahead = |host: &serde_json::Value| host["ahead"] == true;
+    assert!(fleet.admin.items(&["host", "list", "--limit", "0"]).unwrap().iter().all(ahead));
+    let shown = fleet.admin.ok(&["host", "show", "sim-000"]).unwrap().stdout;
+    assert!(shown.contains("which this controller never gave"), "{shown}");
     let standing = fleet.rollout(&open).unwrap();
     assert_eq!(standing["state"], "paused", "it is not taken up by itself: {}", standing["cause"]);
     assert!(fleet.versions().unwrap().iter().all(|(_, version)| version == "9.1.0"));
@@ -110,6 +115,7 @@ async fn a_lost_controller_returns_from_a_backup_and_hosts_tell_it_what_it_misse
     assert_eq!(next, "R-1003");
     fleet.begin(&next).unwrap();
     fleet.until_state(&next, "succeeded").await.unwrap();
+    assert!(!fleet.admin.items(&["host", "list", "--limit", "0"]).unwrap().iter().any(ahead), "a person decided");
     fleet.admin.ok(&["audit", "verify"]).unwrap();
     let log = fleet.admin.ok(&["audit", "list", "--action", "controller.restore"]).unwrap().stdout;
     assert!(log.contains("controller.restore"), "{log}");

@@ -17,7 +17,7 @@ use crate::failure::{Failure, Stake};
 use crate::invocation::Invocation;
 use crate::output::signs::Sign;
 use crate::output::table::{Cell, Table};
-use crate::output::text::{bytes, clean, count};
+use crate::output::text::{bytes, clean, count, words};
 use crate::output::{Format, Listing, Style, json, time};
 use crate::view::tasks;
 use crate::wait::{self, Waited};
@@ -224,29 +224,54 @@ async fn newest(session: &Session, host: &str) -> Result<Export, Failure> {
     })
 }
 
-const COLUMNS: [&str; 10] =
-    ["id", "host", "at", "size_bytes", "audit_entries", "alert_entries", "status", "key_id", "blob", "reason"];
+const COLUMNS: [&str; 11] = [
+    "id",
+    "host",
+    "at",
+    "size_bytes",
+    "audit_entries",
+    "alert_entries",
+    "status",
+    "key_id",
+    "blob",
+    "reason",
+    "signature",
+];
 
 fn row(export: &Export) -> Vec<String> {
-    let Export { id, host_name, at, size_bytes, audit_entries, alert_entries, status, key_id, blob, reason, .. } =
-        export.clone();
+    let Export {
+        id,
+        host_name,
+        at,
+        size_bytes,
+        audit_entries,
+        alert_entries,
+        status,
+        key_id,
+        blob,
+        reason,
+        signature,
+        ..
+    } = export.clone();
     let numbers = [size_bytes, audit_entries, alert_entries].map(|number| number.to_string());
     let [size, audit, alerts] = numbers;
-    vec![id, host_name, at, size, audit, alerts, status, key_id, blob, reason]
+    vec![id, host_name, at, size, audit, alerts, status, key_id, blob, reason, signature]
 }
 
 fn table(exports: &[Export], now: flota_model::Timestamp, style: Style) -> String {
-    let mut table = Table::new(["HOST", "AGE", "STATE", "AUDIT", "ALERTS", "SIZE", "KEY", "REASON", "EXPORT"])
-        .right(1)
-        .right(3)
-        .right(4)
-        .right(5);
+    let mut table =
+        Table::new(["HOST", "AGE", "STATE", "SIGNATURE", "AUDIT", "ALERTS", "SIZE", "KEY", "REASON", "EXPORT"])
+            .right(1)
+            .right(4)
+            .right(5)
+            .right(6);
     for export in exports {
         let sign = if export.status == "ok" { Sign::Ok } else { Sign::Warning };
         table.row([
             Cell::from(&export.host_name),
             Cell::from(time::ago(&export.at, now)),
             Cell::signed(sign, &export.status),
+            signature(export),
             Cell::from(export.audit_entries.to_string()),
             Cell::from(export.alert_entries.to_string()),
             Cell::from(bytes(export.size_bytes)),
@@ -256,6 +281,15 @@ fn table(exports: &[Export], now: flota_model::Timestamp, style: Style) -> Strin
         ]);
     }
     table.render(style)
+}
+
+/// What came of checking it when it arrived.
+fn signature(export: &Export) -> Cell {
+    match export.signature.as_str() {
+        "valid" => Cell::signed(Sign::Ok, "valid"),
+        "not_checked" | "" => Cell::from(""),
+        bad => Cell::signed(Sign::Failed, &words(bad)),
+    }
 }
 
 #[cfg(test)]

@@ -137,7 +137,12 @@ fn software(host: &Host, style: Style) -> String {
         format!("wanted {} ({})", clean(&host.wanted_version), digest(&host.wanted, style))
     };
     let phase = if matches!(host.phase.as_str(), "" | "committed") { String::new() } else { words(&host.phase) };
-    facts(style, &[proof, wanted, phase, named("agent", &host.agent_version), named("rollout", &host.rollout)])
+    let ahead = if host.ahead {
+        format!("{} generation {}, which this controller never gave", Sign::Warning.glyph(style), host.generation)
+    } else {
+        String::new()
+    };
+    facts(style, &[proof, wanted, ahead, phase, named("agent", &host.agent_version), named("rollout", &host.rollout)])
 }
 
 fn health(host: &Host, now: Timestamp, style: Style) -> String {

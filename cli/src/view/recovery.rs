@@ -149,7 +149,7 @@ fn title(step: &str) -> String {
 }
 
 fn proved(proof: &RecoveryProof) -> String {
-    let name = if proof.kind.ends_with("sha256") { short(&proof.name).to_owned() } else { clean(&proof.name) };
+    let name = if proof.kind.ends_with("sha256") { short(&proof.name) } else { clean(&proof.name) };
     format!("by {} {name}", clean(&proof.kind).replace('_', " "))
 }
 

@@ -64,11 +64,11 @@ async fn report(core: &Core, request: v1::ShowChecklistRequest) -> Result<v1::Ch
         let rollout = asked.or_else(|| newest_that_updated(&rollouts, &host));
         let export = export(core, &host.id, asked).await?;
         let (export, health) = (export.as_ref(), health.get(&host.id));
-        let noted = match core.settings.tickets {
+        let in_ticket = match core.settings.tickets {
             Some(_) => Noted::Note(rollout.and_then(|record| notes.get(&record.spec.id))),
             None => Noted::NoSystem,
         };
-        let items = evaluate(&Facts { host: &host, export, health, rollout, noted, signed, now });
+        let items = evaluate(&Facts { host: &host, export, health, rollout, noted: in_ticket, signed, now });
         checked.push((host, items));
     }
     let rollout = asked.map(|record| record.spec.id);

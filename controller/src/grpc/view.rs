@@ -76,6 +76,8 @@ pub fn host(host: &Host, connected: bool, extras: &Extras) -> v1::Host {
         policy: host.policy.clone(),
         oem_evidence: host.oem.evidence.clone(),
         oem_licence: host.oem.licence.clone(),
+        ahead: accepted
+            .is_some_and(|accepted| host.desired.as_ref().is_none_or(|desired| desired.generation < accepted)),
     }
 }
 
@@ -130,6 +132,7 @@ pub fn export(export: &Export) -> v1::Export {
         alert_entries: export.alert_entries,
         status: export.status.clone(),
         key_id: export.key_id.clone(),
+        signature: export.signature.as_str().to_owned(),
         reason: export.reason.clone(),
     }
 }

@@ -121,7 +121,7 @@ impl Stands {
         Self { next: next.into(), ..self }
     }
 
-    fn proved(mut self, kind: &str, name: impl ToString) -> Self {
+    fn proved(mut self, kind: &str, name: &impl ToString) -> Self {
         self.proofs.push(StepProof { kind: kind.to_owned(), name: name.to_string() });
         self
     }
@@ -153,9 +153,8 @@ fn stands(step: RecoveryStep, recovery: &Recovery, seen: &Seen<'_>) -> Stands {
     match (step, seen.host) {
         // Found when it began, or it would not have begun.
         (RecoveryStep::Find, _) => Stands::new(StepState::Working, "it is looked for"),
-        (RecoveryStep::Restore, _) => restore(recovery, seen),
         (RecoveryStep::Report, _) => Stands::new(StepState::Done, "every step is done or had nothing to do"),
-        (_, None) => restore(recovery, seen),
+        (RecoveryStep::Restore, _) | (_, None) => restore(recovery, seen),
         (RecoveryStep::Apply, Some(host)) => apply(recovery, host, seen),
         (RecoveryStep::Prove, Some(host)) => prove(recovery, host, seen),
         (RecoveryStep::Health, Some(host)) => health(recovery, host, seen),
@@ -182,7 +181,7 @@ fn restore(recovery: &Recovery, seen: &Seen<'_>) -> Stands {
         return Stands::new(StepState::Waiting, format!("nothing is heard of {name}")).next(next);
     }
     let running = host.observed.as_ref().and_then(|report| report.running);
-    let runs = running.map_or_else(|| "nothing yet".to_owned(), |digest| digest.short().to_string());
+    let runs = running.map_or_else(|| "nothing yet".to_owned(), |digest| digest.short());
     Stands::new(StepState::Done, format!("{name} is there and says that it runs {runs}")).proved("host", &host.id)
 }
 
@@ -194,7 +193,7 @@ fn apply(recovery: &Recovery, host: &Host, seen: &Seen<'_>) -> Stands {
     let Some(RolloutSeen { id, state, cause, target }) = seen.rollout else {
         if let Some(confirmed) = confirmed.filter(|confirmed| confirmed.at > recovery.begun_at) {
             let detail = format!("a quote confirmed at {} that it runs {what}", confirmed.at);
-            return Stands::new(StepState::Done, detail).proved("quote", confirmed.at);
+            return Stands::new(StepState::Done, detail).proved("quote", &confirmed.at);
         }
         let claims = host.observed.as_ref().and_then(|report| report.running) == Some(release.digest);
         if claims && host.trust != Trust::Unattested {
@@ -253,7 +252,7 @@ fn prove(recovery: &Recovery, host: &Host, seen: &Seen<'_>) -> Stands {
         (true, false) => ", its licence too; its settings name no evidence",
         (false, false) => ", its evidence and its licence too",
     };
-    Stands::new(StepState::Done, format!("its quote of {} passed{oem}", confirmed.at)).proved("quote", confirmed.at)
+    Stands::new(StepState::Done, format!("its quote of {} passed{oem}", confirmed.at)).proved("quote", &confirmed.at)
 }
 
 fn asked_for_quote(recovery: &Recovery, host: &Host, seen: &Seen<'_>, detail: &str) -> Stands {

@@ -15,6 +15,9 @@ use super::create::enter;
 use crate::core::Core;
 use crate::fault::{Code, Fault};
 
+/// Hosts that are named before they are counted.
+const NAMED: usize = 10;
+
 /// Which of a rollout's hosts are taken back.
 #[derive(Debug, Clone, Default)]
 pub struct Part {
@@ -50,7 +53,7 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord, part: &Part)
         |host: &HostId| record.plan.as_ref().and_then(|(_, plan)| plan.targets.get(host)).map(|target| target.state);
     let was_started =
         |host: &HostId| planned(host).is_some_and(|state| !state.is_waiting() && state != TargetState::Skipped);
-    let started = original.targets.iter().filter(|(host, target)| part.has(host, target) && was_started(host));
+    let started = || original.targets.iter().filter(|(host, target)| part.has(host, target) && was_started(host));
     let fleet: BTreeMap<HostId, Host> =
         core.store.hosts().await?.into_iter().map(|host| (host.id.clone(), host)).collect();
     let is_still_ours = |host: &HostId, target: &TargetSpec| {
@@ -60,7 +63,11 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord, part: &Part)
             ours || running == Some(target.release.digest)
         })
     };
-    let targets: BTreeMap<HostId, TargetSpec> = started
+    let stranded: Vec<&str> = started()
+        .filter(|(host, target)| is_still_ours(host, target) && target.previous.is_none())
+        .map(|(_, target)| target.name.as_str())
+        .collect();
+    let targets: BTreeMap<HostId, TargetSpec> = started()
         .filter(|(host, target)| is_still_ours(host, target))
         .filter_map(|(host, target)| {
             let previous = target.previous.clone().filter(|previous| previous.digest != target.release.digest)?;
@@ -103,7 +110,7 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord, part: &Part)
         on_halt: OnHalt::Wait,
         late_joiners: LateJoiners::LeftOut,
         supersedes: None,
-        reason: String::new(),
+        reason: left_out(&stranded),
         // Going back does not stop for a host that cannot.
         max_failures: all.saturating_add(1),
         bake: Duration::ZERO,
@@ -116,6 +123,16 @@ pub async fn back(core: &Core, actor: &str, record: &RolloutRecord, part: &Part)
     enter(core, actor, draft).await
 }
 
+/// Who stays with what was brought, for whoever reads the plan.
+fn left_out(stranded: &[&str]) -> String {
+    if stranded.is_empty() {
+        return String::new();
+    }
+    let (named, more) = (stranded.get(..NAMED).unwrap_or(stranded), stranded.len().saturating_sub(NAMED));
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("left out, since what they ran before was not published here: {}{more}", named.join(", "))
+}
+
 fn commonest(targets: &BTreeMap<HostId, TargetSpec>) -> Option<ReleaseRef> {
     let mut counts: BTreeMap<Digest, (usize, &ReleaseRef)> = BTreeMap::new();
     for target in targets.values() {
@@ -123,4 +140,16 @@ fn commonest(targets: &BTreeMap<HostId, TargetSpec>) -> Option<ReleaseRef> {
         entry.0 = entry.0.saturating_add(1);
     }
     counts.into_values().max_by_key(|(count, _)| *count).map(|(_, release)| release.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_nothing_to_go_back_to_is_named() {
+        assert_eq!(left_out(&[]), "");
+        assert_eq!(left_out(&["a", "b"]), "left out, since what they ran before was not published here: a, b");
+        assert!(left_out(&["a"; 13]).ends_with("a, a and 3 more"));
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use flota_model::market::Market;
@@ -31,12 +32,14 @@ pub struct RolloutRules {
 }
 
 /// When hosts export without being asked, and how long exports are kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExportRules {
     /// The interval; none: only on demand and before updates.
     pub every: Option<Duration>,
     /// After this an export may be removed; none: never.
     pub keep: Option<Duration>,
+    /// File with the keys of hosts, with which exports are checked when they arrive; none: they are not.
+    pub keys_file: Option<PathBuf>,
 }
 
 /// Whether a rollout names a change ticket.
@@ -74,7 +77,8 @@ pub(super) fn exports(every_hours: Option<u64>, keep_days: Option<u64>, problems
         problems.push(format!("`export_keep_days` must be from 1 to {MAX_KEEP_DAYS}"));
     }
     let hours = |hours: u64| Duration::from_secs(hours.saturating_mul(3600));
-    ExportRules { every: every_hours.map(hours), keep: keep_days.map(|days| hours(days.saturating_mul(24))) }
+    let keep = keep_days.map(|days| hours(days.saturating_mul(24)));
+    ExportRules { every: every_hours.map(hours), keep, keys_file: None }
 }
 
 /// What every rollout must have.

@@ -116,6 +116,34 @@ pub struct Task {
     pub health: Option<String>,
 }
 
+/// What came of checking the signature of an export. The words are on the wire and in the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExportSignature {
+    /// The controller was not given the keys.
+    NotChecked,
+    /// It is what was signed with the host's key.
+    Valid,
+    /// It is not, or it is no security export.
+    Mismatch,
+    /// No key of that name, or of that host, is known.
+    UnknownKey,
+}
+
+impl ExportSignature {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::NotChecked, Self::Valid, Self::Mismatch, Self::UnknownKey];
+
+    /// The word on the wire and in the database.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotChecked => "not_checked",
+            Self::Valid => "valid",
+            Self::Mismatch => "mismatch",
+            Self::UnknownKey => "unknown_key",
+        }
+    }
+}
+
 /// A security export in the controller's archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Export {
@@ -139,6 +167,8 @@ pub struct Export {
     pub status: String,
     /// Key id of its HMAC signature; empty if it names none.
     pub key_id: String,
+    /// What came of checking that signature when it arrived.
+    pub signature: ExportSignature,
     /// Why it was made.
     pub reason: String,
     /// The rollout before whose update it was made.

@@ -13,5 +13,6 @@ pub mod ed25519;
 pub mod evidence;
 pub mod json;
 pub mod p256;
+pub mod sealed;
 pub mod secret;
 pub mod signature;

@@ -9,6 +9,7 @@ use flota_proto::v1::task_result::Result as Outcome;
 use flota_store::FinishedTask;
 use serde_json::json;
 
+use crate::archive::signatures;
 use crate::blobs::Presence;
 use crate::ca;
 use crate::core::Core;
@@ -55,7 +56,8 @@ pub(super) async fn store(core: &Core, host: &HostId, message: v1::TaskResult) -
     let export = export.map(|export| Export { reason: reason.unwrap_or_default(), ..export });
     let details = json!({
         "task": id, "detail": detail, "export": export.as_ref().map(|export| &export.id),
-        "blob": export.as_ref().map(|export| export.blob), "health": found,
+        "blob": export.as_ref().map(|export| export.blob),
+        "signature": export.as_ref().map(|export| export.signature.as_str()), "health": found,
     });
     let action = if health.is_some() { "host.health" } else { "host.export" };
     let audit = core.audit_host(host, action, if ok { "ok" } else { "failed" }, &details);
@@ -70,7 +72,9 @@ pub(super) async fn store(core: &Core, host: &HostId, message: v1::TaskResult) -
 pub(super) async fn archive(core: &Core, host: &HostId, made: v1::ExportResult) -> Result<(), Fault> {
     core.quotas.entry(host)?;
     let export = export(core, host, made).await?;
-    let details = json!({ "export": export.id, "blob": export.blob, "rollout": export.rollout });
+    let details = json!({ "export": export.id, "blob": export.blob, "rollout": export.rollout,
+        "signature": export.signature.as_str(),
+    });
     let audit = core.audit_host(host, "host.export", &export.status, &details);
     // False when this very export is there already: the host asked again after a crash or a lost answer.
     let _new = core.store.add_export(&export, &audit).await?;
@@ -88,6 +92,8 @@ async fn export(core: &Core, host: &HostId, made: v1::ExportResult) -> Result<Ex
     let rollout = rollout(core, host, &made.rollout).await?;
     let unknown = || Fault::new(Code::UnknownCertificate, "the host is not in the fleet");
     let host = core.store.host(host).await?.ok_or_else(unknown)?;
+    let checked = signatures::check(core, &host, &blob).await?;
+    signatures::escalate(core, &host, &checked).await?;
     Ok(Export {
         id: ExportId::from_uuid(uuid::Uuid::now_v7()),
         host: host.id,
@@ -98,7 +104,9 @@ async fn export(core: &Core, host: &HostId, made: v1::ExportResult) -> Result<Ex
         audit_entries: made.audit_entries,
         alert_entries: made.alert_entries,
         status: if made.status == "ok" { "ok".into() } else { "partial".into() },
-        key_id: made.key_id.chars().take(100).collect(),
+        // What the file says counts more than what the host says of it.
+        key_id: checked.key_id.as_ref().unwrap_or(&made.key_id).chars().take(100).collect(),
+        signature: checked.signature,
         reason: rollout.map(|id| format!("before the update of {id}")).unwrap_or_default(),
         rollout,
     })

@@ -217,6 +217,7 @@ async fn put_export(writing: &mut Writing, export: &Export) -> Result<ArchivedEx
         alert_entries,
         status,
         key_id,
+        signature,
         reason,
         rollout,
     } = export;
@@ -226,7 +227,7 @@ async fn put_export(writing: &mut Writing, export: &Export) -> Result<ArchivedEx
         return Ok(ArchivedExport { id, entry: Entry::WasThere });
     }
     let insert = "insert into exports (id, host, at, blob, size, audit_entries, alert_entries, status, key_id, reason, \
-                  rollout) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+                  rollout, signature) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
     let (size, audit_entries, alert_entries) =
         (writing.number(*size)?, writing.number(*audit_entries)?, writing.number(*alert_entries)?);
     let query = sqlx::query(insert)
@@ -240,7 +241,8 @@ async fn put_export(writing: &mut Writing, export: &Export) -> Result<ArchivedEx
         .bind(status)
         .bind(key_id)
         .bind(reason)
-        .bind(rollout.map(RolloutId::number));
+        .bind(rollout.map(RolloutId::number))
+        .bind(signature.as_str());
     writing.run(query).await?;
     Ok(ArchivedExport { id: id.clone(), entry: Entry::Made })
 }

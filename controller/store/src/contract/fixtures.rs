@@ -13,7 +13,7 @@ use flota_model::rollout::{
     Gates, HealthGate, LateJoiners, OnHalt, Owner, PauseAfter, Percent, PlanId, Reason, RolloutPlan, RolloutSpec,
     RolloutState, TargetPlan, TargetSpec, TargetState, Urgency,
 };
-use flota_model::task::{Export, Task, TaskKind, TaskState};
+use flota_model::task::{Export, ExportSignature, Task, TaskKind, TaskState};
 use flota_model::update::Direction;
 use flota_model::{Digest, ExportId, HostId, HostName, Labels, RolloutId, TaskId, Timestamp, TokenId};
 
@@ -190,6 +190,7 @@ pub fn export(number: u64, host: u64, blob: &str) -> Export {
         alert_entries: 0,
         status: "ok".into(),
         key_id: "k-1".into(),
+        signature: ExportSignature::Valid,
         reason: "quarterly".into(),
         rollout: Some(RolloutId::new(7)),
     }

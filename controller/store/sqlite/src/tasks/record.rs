@@ -1,7 +1,7 @@
 //! Rows of tasks, exports and health reports.
 
 use flota_model::Timestamp;
-use flota_model::task::{Export, HostHealth, Task};
+use flota_model::task::{Export, ExportSignature, HostHealth, Task};
 use flota_store::StoreError;
 
 use crate::row::Origin;
@@ -70,7 +70,7 @@ macro_rules! select_exports {
     ($rest:literal) => {
         concat!(
             "select e.id, e.host, h.name as host_name, e.at, e.blob, e.size, e.audit_entries, e.alert_entries, \
-             e.status, e.key_id, e.reason, e.rollout from exports e join hosts h on h.id = e.host ",
+             e.status, e.key_id, e.signature, e.reason, e.rollout from exports e join hosts h on h.id = e.host ",
             $rest
         )
     };
@@ -100,6 +100,7 @@ pub(crate) struct ExportRow {
     alert_entries: i64,
     status: String,
     key_id: String,
+    signature: String,
     reason: String,
     rollout: Option<i64>,
 }
@@ -119,10 +120,12 @@ impl TryFrom<ExportRow> for Export {
             alert_entries,
             status,
             key_id,
+            signature,
             reason,
             rollout,
         } = row;
         let origin = Origin { table: "exports", row: &id };
+        let words = ExportSignature::ALL.map(|signature| (signature.as_str(), signature));
         Ok(Self {
             host_name: Origin { table: "hosts", row: &host }.parse("name", &host_name)?,
             host: origin.parse("host", &host)?,
@@ -132,6 +135,7 @@ impl TryFrom<ExportRow> for Export {
             audit_entries: origin.number("audit_entries", audit_entries)?,
             alert_entries: origin.number("alert_entries", alert_entries)?,
             status,
+            signature: origin.word("signature", &signature, &words)?,
             key_id,
             reason,
             rollout: rollout.map(|number| origin.rollout("rollout", number)).transpose()?,
