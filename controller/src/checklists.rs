@@ -9,6 +9,8 @@ use flota_model::task::{Export, ExportSignature, HostHealth};
 use flota_store::{NoteState, RolloutRecord, TicketNote};
 use serde::Serialize;
 
+use crate::tickets;
+
 /// How long TPM evidence, a health check and an export count: the checklist is a daily one (as on the host).
 const DAILY: Duration = Duration::from_hours(24);
 
@@ -176,15 +178,18 @@ fn ticket(facts: &Facts<'_>) -> Item {
         Some(record) if record.spec.ticket.is_empty() => {
             item(ID, ItemStatus::Missing, record.started_at, format!("{} names no ticket", record.spec.id))
         }
-        Some(record) => in_system(ID, record, facts.noted),
+        Some(record) => in_system(ID, record, facts.noted, facts.now),
     }
 }
 
 /// With a ticket system it is done when that has it.
-fn in_system(id: &'static str, record: &RolloutRecord, noted: Noted<'_>) -> Item {
+fn in_system(id: &'static str, record: &RolloutRecord, noted: Noted<'_>, now: Timestamp) -> Item {
     let named = format!("{} of {}", record.spec.ticket, record.spec.id);
+    let long_ago = record.finished_at.is_some_and(|at| now.since(at) > tickets::LOOK_BACK);
     let note = match noted {
         Noted::NoSystem => return item(id, ItemStatus::Done, record.started_at, named),
+        // It ended before there was a ticket system.
+        Noted::Note(None) if long_ago => return item(id, ItemStatus::Done, record.started_at, named),
         Noted::Note(note) => note,
     };
     match note.map(|note| (&note.state, note.event.as_str())) {

@@ -70,6 +70,8 @@ pub struct Core {
     pub forecasts: Arc<tokio::sync::Semaphore>,
     /// Searches of the archive that go on at the same time.
     pub searches: Arc<tokio::sync::Semaphore>,
+    /// Exports whose signatures are checked at the same time.
+    pub checked_exports: tokio::sync::Semaphore,
     /// Wakes the planner.
     pub fleet_changed: Notify,
     /// Counts changes of rollouts, for those who watch them.

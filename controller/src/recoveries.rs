@@ -15,7 +15,7 @@ use flota_model::recovery::{
 };
 use flota_model::release::ReleaseRef;
 use flota_model::rollout::IntentVerb;
-use flota_model::task::TaskKind;
+use flota_model::task::{ExportSignature, TaskKind};
 use flota_model::{HostName, RolloutId};
 use flota_store::{ExportsOf, RecoveryRecord};
 use serde_json::json;
@@ -26,7 +26,7 @@ use crate::core::Core;
 use crate::fault::{Code, Fault};
 use crate::grpc::{select, tasks};
 use crate::releases::check_signed;
-use crate::rollouts::{self, create, pacing};
+use crate::rollouts::{self, create};
 use crate::sessions::Command;
 use decide::{Next, Seen, decide};
 
@@ -170,7 +170,7 @@ async fn draft(core: &Core, actor: &str, asked: Asked) -> Result<Recovery, Fault
         onto => onto.parse().map_err(Fault::bad)?,
     };
     let (release, release_from) = choose(core, lost, &release).await?;
-    let ticket = pacing::ticket(&ticket)?;
+    let ticket = create::required_ticket(core, &ticket)?;
     Ok(Recovery {
         host: lost.name.clone(),
         onto,
@@ -225,9 +225,11 @@ async fn find(core: &Core, recovery: &Recovery) -> Result<StepRecord, Fault> {
     for candidate in exports {
         let (path, digest) = (core.blobs.path(&candidate.blob), candidate.blob);
         let read = tokio::task::spawn_blocking(move || blobs::digest_of(&path)).await;
-        if matches!(read, Ok(Ok(found)) if found == digest) {
-            let count = candidate.audit_entries;
-            export = format!("the last usable export is {} of {}, {count} audit entries", candidate.id, candidate.at);
+        let proved = !matches!(candidate.signature, ExportSignature::Mismatch | ExportSignature::UnknownKey);
+        if proved && matches!(read, Ok(Ok(found)) if found == digest) {
+            let (count, whole) = (candidate.audit_entries, if candidate.status == "ok" { "" } else { ", partial" });
+            export =
+                format!("the last usable export is {} of {}, {count} audit entries{whole}", candidate.id, candidate.at);
             proofs.push(StepProof { kind: "export".into(), name: candidate.id.to_string() });
             proofs.push(StepProof { kind: "export_sha256".into(), name: digest.to_string() });
             break;
@@ -235,7 +237,7 @@ async fn find(core: &Core, recovery: &Recovery) -> Result<StepRecord, Fault> {
         unusable = unusable.saturating_add(1);
     }
     if unusable > 0 {
-        export = format!("{export} ({unusable} newer ones are not as they were archived)");
+        export = format!("{export} ({unusable} newer ones are not as they were signed or archived)");
     }
     let release = &recovery.release;
     if !matches!(core.blobs.presence(&release.digest), Presence::Whole { .. }) {
@@ -270,6 +272,7 @@ async fn again(core: &Core, actor: &str, record: RecoveryRecord, asked: &Asked) 
     }
     let failed = |step| recovery.step(step).is_some_and(|record| record.state == StepState::Failed);
     let (apply, health) = (failed(RecoveryStep::Apply), failed(RecoveryStep::Health));
+    let said = heard(core, &mut recovery, asked)?;
     if apply {
         recovery.rollout = None;
     }
@@ -277,13 +280,29 @@ async fn again(core: &Core, actor: &str, record: RecoveryRecord, asked: &Asked) 
         recovery.check = None;
     }
     let host = recovery.host.clone();
-    if apply || health {
-        let audit = core.audit_by(actor, "recovery.retry", format!("recovery/{}", record.id), "ok", &json!({}));
+    if apply || health || said {
+        let details = json!({ "ticket": recovery.ticket, "reason": recovery.reason, "health": recovery.health });
+        let audit = core.audit_by(actor, "recovery.retry", format!("recovery/{}", record.id), "ok", &details);
         if !core.store.save_recovery(&RecoveryRecord { recovery, ..record }, Some(&audit)).await? {
             return Err(changed(&host));
         }
     }
     look(core, newest(core, &host).await?).await
+}
+
+/// What is said anew counts. Whether anything was.
+fn heard(core: &Core, recovery: &mut Recovery, asked: &Asked) -> Result<bool, Fault> {
+    let before = recovery.clone();
+    if !asked.ticket.is_empty() {
+        recovery.ticket = create::required_ticket(core, &asked.ticket)?;
+    }
+    if !asked.reason.is_empty() {
+        recovery.reason = asked.reason.chars().take(MAX_RECOVERY_REASON).collect();
+    }
+    if asked.health == RecoveryHealth::NotAsked {
+        recovery.health = RecoveryHealth::NotAsked;
+    }
+    Ok(*recovery != before)
 }
 
 /// One look: whatever can be done is done, until something has to be waited for.
@@ -299,7 +318,7 @@ async fn look(core: &Core, record: RecoveryRecord) -> Result<RecoveryRecord, Fau
         let seen = Seen::gather(core, &record.recovery).await?;
         let (steps, next) = decide(&record.recovery, &seen.as_seen(core.now()));
         record.recovery.steps = steps;
-        let goes_on = act(core, &mut record, next).await?;
+        let goes_on = act(core, &mut record, &before, next).await?;
         if record.recovery != before {
             let moved = record.recovery.steps.iter().zip(&before.steps).filter(|(now, then)| now.state != then.state);
             let moved: Vec<_> = moved
@@ -321,15 +340,41 @@ async fn look(core: &Core, record: RecoveryRecord) -> Result<RecoveryRecord, Fau
     Ok(record)
 }
 
+/// No rollout can be made as things are. It is tried again with the next look; said is what it is, and since when.
+fn refused(recovery: &mut Recovery, before: &Recovery, fault: &Fault) {
+    let now = recovery.step(RecoveryStep::Apply).map_or(recovery.begun_at, |record| record.since);
+    let known = before.step(RecoveryStep::Apply).filter(|record| record.state == StepState::Failed);
+    let again = format!("flota recovery run {}", recovery.host);
+    let next = if fault.fix.is_empty() { again } else { format!("{}     then  {again}", fault.fix) };
+    set(
+        recovery,
+        StepRecord {
+            step: RecoveryStep::Apply,
+            state: StepState::Failed,
+            detail: fault.sentence.clone(),
+            next,
+            since: known.map_or(now, |record| record.since),
+            proofs: Vec::new(),
+        },
+    );
+}
+
 /// Does it. True: something changed that lets another look see more at once.
-async fn act(core: &Core, record: &mut RecoveryRecord, next: Next) -> Result<bool, Fault> {
+async fn act(core: &Core, record: &mut RecoveryRecord, before: &Recovery, next: Next) -> Result<bool, Fault> {
     let recovery = &mut record.recovery;
     match next {
         Next::Wait => Ok(false),
-        Next::Roll(host) => {
-            recovery.rollout = Some(rollout(core, record.id, recovery, &host).await?);
-            Ok(true)
-        }
+        Next::Roll(host) => match rollout(core, record.id, recovery, &host).await {
+            Ok(made) => {
+                recovery.rollout = Some(made);
+                Ok(true)
+            }
+            Err(fault) if matches!(fault.code, Code::Unavailable | Code::Bug | Code::Changed) => Err(fault),
+            Err(fault) => {
+                refused(recovery, before, &fault);
+                Ok(false)
+            }
+        },
         Next::Start(rollout) => {
             start(core, &recovery.begun_by, rollout).await?;
             Ok(false)

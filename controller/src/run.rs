@@ -54,6 +54,8 @@ const ENROLLMENT_CALL: Duration = Duration::from_secs(30);
 const STREAMS: u32 = 64;
 /// Searches of the archive that go on at the same time: each is a core and a disk.
 const SEARCHES: usize = 2;
+/// Exports whose signatures are checked at the same time: each is a core, and some of them a few dozen MiB.
+const CHECKED_EXPORTS: usize = 2;
 /// Flow-control windows, in bytes: they bound what a slow receiver can make the controller hold.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
@@ -152,6 +154,7 @@ async fn assemble(settings: Settings) -> Result<(Core, recorder::Queue), RunErro
         left_out: LeftOut::default(),
         forecasts: Arc::new(Semaphore::new(1)),
         searches: Arc::new(Semaphore::new(SEARCHES)),
+        checked_exports: Semaphore::new(CHECKED_EXPORTS),
         fleet_changed: Notify::new(),
         rollouts_changed: watch::Sender::new(0),
         planning: tokio::sync::Mutex::new(()),

@@ -25,7 +25,7 @@ pub(crate) use github::is_repository;
 /// Looked for this often.
 const INTERVAL: Duration = Duration::from_secs(2);
 /// Rollouts that started or ended longer ago are not noted: the settings may be new.
-const LOOK_BACK: Duration = Duration::from_hours(24);
+pub const LOOK_BACK: Duration = Duration::from_hours(24);
 /// What one controller has begun is left to it for that long: longer than the other side may take.
 const CLAIM: Duration = Duration::from_secs(30);
 /// Notes of one round.

@@ -18,6 +18,8 @@ use crate::core::Core;
 use crate::fault::{Code, Fault};
 use crate::files;
 
+/// Longest name of a key that is told, in characters: it is the host's word.
+const MAX_KEY_ID: usize = 100;
 /// The kind of escalation.
 const KIND: &str = "export_signature";
 
@@ -43,34 +45,50 @@ pub async fn check(core: &Core, host: &Host, blob: &Digest) -> Result<Checked, F
     let Some(keys) = core.settings.exports.keys_file.as_deref() else {
         return Ok(Checked { signature: ExportSignature::NotChecked, key_id: None, why: String::new() });
     };
-    let keys = read(keys)?;
+    let keys = match read(keys) {
+        Ok(keys) => keys,
+        Err(error) => {
+            tracing::error!(error = flota_daemon::error_chain::chain(&error), "exports cannot be checked");
+            let why = "the keys (export_keys_file) cannot be used: the controller's log says why".to_owned();
+            return Ok(Checked { signature: ExportSignature::UnknownKey, key_id: None, why });
+        }
+    };
     let file = core
         .blobs
         .read(blob, 0)
         .map_err(|error| Fault::new(Code::Unavailable, "an export that arrived cannot be read").because(error))?;
     let file = file.ok_or_else(|| Fault::new(Code::Unavailable, "an export that arrived is not here any more"))?;
+    let _one_of_few = core.checked_exports.acquire().await;
     let name = host.name.to_string();
     let checked = tokio::task::spawn_blocking(move || {
-        // A signature need not name its key; then it is that of the host.
-        sealed::check(file, |id| {
-            keys.get(id.unwrap_or(&name)).or_else(|| keys.get(&name)).and_then(|text| decoded(text))
-        })
+        let mut malformed = false;
+        let found = sealed::check(file, |id| {
+            // A signature need not name its key; then it is that of the host.
+            let text = keys.get(id.unwrap_or(&name)).or_else(|| keys.get(&name))?;
+            let key = Secret::decode(text, "export_keys_file").ok();
+            malformed = key.is_none();
+            key
+        });
+        (found, malformed)
     });
-    let checked =
+    let (found, malformed) =
         checked.await.map_err(|error| Fault::new(Code::Bug, "the check of an export ended early").because(error))?;
-    let (signature, why) = match &checked {
+    let (signature, why) = match &found {
         Ok((Found::Valid, _)) => (ExportSignature::Valid, String::new()),
         Ok((Found::Mismatch, _)) => (ExportSignature::Mismatch, "it is not what was signed with the host's key".into()),
+        Ok((Found::UnknownKey, _)) if malformed => {
+            (ExportSignature::UnknownKey, "its key in export_keys_file is malformed".into())
+        }
         Ok((Found::UnknownKey, key)) => {
-            let key = key.as_deref().unwrap_or("no name");
-            (ExportSignature::UnknownKey, format!("no key is known for {key}, nor for the host"))
+            let key: String = key.as_deref().unwrap_or("no name").chars().take(MAX_KEY_ID).collect();
+            (ExportSignature::UnknownKey, format!("export_keys_file has no key for {key}, nor for the host"))
         }
         Err(NotSealed::Read(_)) => {
             return Err(Fault::new(Code::Unavailable, "an export that arrived could not be read"));
         }
         Err(error @ NotSealed::Form(_)) => (ExportSignature::Mismatch, error.to_string()),
     };
-    Ok(Checked { signature, key_id: checked.ok().and_then(|(_, key)| key), why })
+    Ok(Checked { signature, key_id: found.ok().and_then(|(_, key)| key), why })
 }
 
 /// Tells the security role of one that does not hold.
@@ -86,16 +104,17 @@ pub async fn escalate(core: &Core, host: &Host, checked: &Checked) -> Result<(),
     Ok(())
 }
 
-/// Read anew each time: keys change, and what is no more in the file must not be in memory.
-fn read(path: &Path) -> Result<BTreeMap<String, String>, Fault> {
-    let unusable = || Fault::new(Code::Unavailable, "the keys of exports (export_keys_file) cannot be used");
-    let text = files::read_text(path).map_err(|error| unusable().because(error))?;
-    // What the parser says of it could quote it.
-    let file: KeyFile =
-        serde_json::from_str(&text).map_err(|_| unusable().fix("{\"keys\": {\"KEY ID\": \"hex:...\"}}"))?;
-    Ok(file.keys)
+/// Why the file of keys cannot be used. What the parser says of it could quote it.
+#[derive(Debug, thiserror::Error)]
+enum BadKeys {
+    #[error(transparent)]
+    File(#[from] files::FileError),
+    #[error("export_keys_file is not of the form {{\"keys\": {{\"KEY ID OR HOST NAME\": \"hex:...\"}}}}")]
+    Form,
 }
 
-fn decoded(text: &str) -> Option<Secret> {
-    Secret::decode(text, "export_keys_file").ok()
+/// Read anew each time: keys change.
+fn read(path: &Path) -> Result<BTreeMap<String, String>, BadKeys> {
+    let file: KeyFile = serde_json::from_str(&files::read_text(path)?).map_err(|_| BadKeys::Form)?;
+    Ok(file.keys)
 }

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use flota_model::audit::AuditEntry;
 use flota_model::evidence::{Checkpoint, SealedCheckpoint};
+use flota_model::recovery::{Recovery, RecoveryEnd};
 use flota_model::rollout::IntentVerb;
 use flota_model::{Clock, RolloutId};
-use flota_store::{AuditStore as _, RolloutStore as _};
+use flota_store::{AuditStore as _, RecoveryRecord, RecoveryStore as _, RolloutStore as _};
 use flota_store_sqlite::SqliteStore;
 use serde_json::json;
 
@@ -58,6 +59,7 @@ pub async fn restore(
     private(&data_dir.join(DATABASE))?;
     let store = SqliteStore::open(&data_dir.join(DATABASE)).await?;
     let paused = stand_still(&store, &manifest, clock).await?;
+    end_recoveries(&store, clock).await?;
     let next_rollout = store.leave_rollouts_out(ROLLOUTS_LEFT_OUT).await?;
     let key = &manifest.checkpoint.public_key;
     let newest = checkpoints.map(|path| newest_checkpoint(path, key)).transpose()?.flatten();
@@ -89,6 +91,22 @@ async fn stand_still(
         }
     }
     Ok(paused)
+}
+
+/// Recoveries make rollouts by themselves; a person begins them anew where they are wanted still.
+async fn end_recoveries(store: &SqliteStore, clock: &dyn Clock) -> Result<(), BackupError> {
+    for record in store.open_recoveries().await? {
+        let why = "the controller returned from a backup: begin it anew if it is wanted still";
+        let audit = AuditEntry {
+            object: format!("recovery/{}", record.id),
+            ..entry(clock, "recovery.abort", &json!({ "reason": why }))
+        };
+        let ended = Some((RecoveryEnd::Aborted(why.to_owned()), clock.now()));
+        let recovery = Recovery { ended, ..record.recovery.clone() };
+        // Nobody else has this database.
+        let _ended = store.save_recovery(&RecoveryRecord { recovery, ..record }, Some(&audit)).await?;
+    }
+    Ok(())
 }
 
 /// The newest that this controller's key has signed; a torn line is none.

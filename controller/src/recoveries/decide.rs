@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flota_model::host::{Host, OemStanding, Trust};
 use flota_model::recovery::{Recovery, RecoveryHealth, RecoveryStep, StepProof, StepRecord, StepState};
-use flota_model::rollout::{RolloutState, TargetPlan, TargetState};
+use flota_model::rollout::{Owner, RolloutState, TargetPlan, TargetState};
 use flota_model::task::{Task, TaskState};
 use flota_model::{RolloutId, Timestamp};
 use flota_store::RolloutRecord;
@@ -212,6 +212,10 @@ fn apply(recovery: &Recovery, host: &Host, seen: &Seen<'_>) -> Stands {
         RolloutState::AwaitingApproval => {
             Stands::new(StepState::Waiting, format!("{id} waits: {cause}")).next(format!("flota rollout approve {id}"))
         }
+        RolloutState::Running if target.as_ref().is_some_and(needs_a_person) => {
+            Stands::new(StepState::Waiting, format!("{id} cannot begin with it: {says}"))
+                .next(format!("flota rollout explain {id}"))
+        }
         RolloutState::Running | RolloutState::Aborting => {
             Stands::new(StepState::Working, format!("{id} brings {what}: {says}"))
         }
@@ -222,6 +226,11 @@ fn apply(recovery: &Recovery, host: &Host, seen: &Seen<'_>) -> Stands {
         _ => Stands::new(StepState::Failed, format!("{id} is {state}: {cause}; {says}"))
             .next(format!("flota rollout explain {id}     then  flota recovery run {}", recovery.host)),
     }
+}
+
+/// Whether a rollout that runs comes no further with this host by itself.
+fn needs_a_person(target: &TargetPlan) -> bool {
+    target.state == TargetState::Deferred || target.reason.owner == Owner::Operator
 }
 
 /// Step 4: TPM and licence.

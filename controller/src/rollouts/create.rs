@@ -73,7 +73,7 @@ pub async fn for_one_host(core: &Core, actor: &str, wish: &OneHost<'_>) -> Resul
 /// What would be created: number 0, and nothing is stored.
 pub async fn draft(core: &Core, actor: &str, request: &v1::CreateRolloutRequest) -> Result<RolloutSpec, Fault> {
     let urgency = urgency(request)?;
-    let ticket = ticket(core, request)?;
+    let ticket = required_ticket(core, &request.ticket)?;
     let deadline = pacing::deadline(core, &request.deadline)?;
     let releases = core.store.releases().await?;
     let release = find_release(&releases, &request.release)?.target.clone();
@@ -144,8 +144,9 @@ fn urgency(request: &v1::CreateRolloutRequest) -> Result<Urgency, Fault> {
     }
 }
 
-fn ticket(core: &Core, request: &v1::CreateRolloutRequest) -> Result<String, Fault> {
-    let ticket = pacing::ticket(&request.ticket)?;
+/// A ticket that may be named, and is where the settings ask for one.
+pub fn required_ticket(core: &Core, text: &str) -> Result<String, Fault> {
+    let ticket = pacing::ticket(text)?;
     if ticket.trim().is_empty() && core.settings.rollouts.ticket == Ticket::Required {
         return Err(Fault::new(Code::BadRequest, "on this controller every rollout names its change ticket")
             .fix("--ticket TICKET"));

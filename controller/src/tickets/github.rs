@@ -8,7 +8,7 @@ use super::{TicketRequest, TicketSystem, TicketText};
 pub(super) struct GitHub {
     /// Of its API, without a slash at its end.
     pub(super) url: String,
-    /// `owner/name`, of tickets that name none.
+    /// `owner/name`: tickets are of that alone. Empty: each ticket names its own.
     pub(super) repository: String,
 }
 
@@ -18,6 +18,11 @@ impl TicketSystem for GitHub {
         let (named, number) = ticket.rsplit_once('#').unwrap_or(("", ticket));
         let repository = if named.is_empty() { self.repository.as_str() } else { named };
         let is_number = !number.is_empty() && number.len() <= 12 && number.bytes().all(|byte| byte.is_ascii_digit());
+        // Whoever names a ticket does not choose how far the token reaches.
+        let elsewhere = !self.repository.is_empty() && !repository.eq_ignore_ascii_case(&self.repository);
+        if elsewhere {
+            return Err(format!("`{ticket}` is not of {}, which the settings name", self.repository));
+        }
         if !is_number || !is_repository(repository) {
             return Err(format!("`{ticket}` is no GitHub issue: #912 or owner/repository#912"));
         }
@@ -53,7 +58,8 @@ mod tests {
         for ticket in ["912", "#912"] {
             assert_eq!(url(ticket).unwrap(), "https://api.example/repos/acme/ops/issues/912/comments");
         }
-        assert_eq!(url("acme/bot#7").unwrap(), "https://api.example/repos/acme/bot/issues/7/comments");
+        assert_eq!(url("acme/ops#7").unwrap(), "https://api.example/repos/acme/ops/issues/7/comments");
+        assert_eq!(url("acme/bot#7").unwrap_err(), "`acme/bot#7` is not of acme/ops, which the settings name");
         for bad in ["OPS-912", "#", "#1/x", "../..#1", "a/b/c#1", "acme#1"] {
             assert!(url(bad).is_err(), "{bad}");
         }

@@ -1,6 +1,6 @@
 use flota_model::host::{Confirmed, KeyStorage};
 use flota_model::release::ReleaseRef;
-use flota_model::rollout::{Owner, Reason};
+use flota_model::rollout::Reason;
 use flota_model::task::TaskKind;
 use flota_model::update::{UpdatePhase, UpdateReport};
 use flota_model::{Digest, HostId, Labels, TaskId};
@@ -156,6 +156,7 @@ fn a_rollout_is_started_awaited_and_its_failure_said() {
     let (_, next, ..) = look(RolloutState::Draft, TargetState::Pending);
     assert_eq!(next, Next::Start(RolloutId::new(7)));
     assert_eq!(look(RolloutState::Running, TargetState::Pending).0, "working");
+    assert_eq!(look(RolloutState::Running, TargetState::Deferred).0, "waiting", "a frozen or drifted host");
     let (state, _, _, then) = look(RolloutState::AwaitingApproval, TargetState::Pending);
     assert_eq!((state, then.as_str()), ("waiting", "flota rollout approve R-7"));
     for failed in [RolloutState::Halted, RolloutState::Aborted, RolloutState::Expired] {
