@@ -71,7 +71,11 @@ async fn look(core: &Core, memory: &mut Memory) -> Result<(), Fault> {
     // A rule that this version does not have any more cannot say that it is over.
     let gone =
         known.values().filter(|record| is_open(record) && flota_alerts::rules::rule(&record.alert.key.rule).is_none());
-    changes.extend(gone.map(|record| AlertChange { before: Some(place(record)), after: None, told: None }));
+    changes.extend(gone.map(|record| {
+        let ended = Alert { state: AlertState::Ended, ended_at: Some(now), ..record.alert.clone() };
+        let told = record.alert.fired_at.map(|_| entry(core, "alert.end", &ended));
+        AlertChange { before: Some(place(record)), after: Some(ended), told }
+    }));
     if changes.is_empty() {
         return Ok(());
     }

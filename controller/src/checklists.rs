@@ -107,6 +107,9 @@ fn daily(id: &'static str, at: Timestamp, now: Timestamp, evidence: impl Into<St
 fn key(facts: &Facts<'_>) -> Item {
     const ID: &str = "hmac_key";
     match facts.export {
+        Some(export) if matches!(export.signature, ExportSignature::Mismatch | ExportSignature::UnknownKey) => {
+            item(ID, ItemStatus::Failed, Some(export.at), format!("export {} is not proved by its key", export.id))
+        }
         Some(export) if !export.key_id.is_empty() => {
             item(ID, ItemStatus::Done, Some(export.at), format!("key {} signed export {}", export.key_id, export.id))
         }

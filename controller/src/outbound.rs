@@ -116,7 +116,12 @@ fn prove(request: RequestBuilder, credential: Credential<'_>) -> Result<RequestB
 /// The secret of a file, as text on one line.
 fn secret_line(file: &Path) -> Result<String, Fault> {
     let text = files::read_text(file).map_err(unreadable)?;
-    Ok(text.trim().to_owned())
+    let line = text.trim();
+    if line.is_empty() || !line.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
+        let sentence = "a token file is empty, or is not one line of visible characters";
+        return Err(Fault::new(Code::Unavailable, sentence).fix(file.display().to_string()));
+    }
+    Ok(line.to_owned())
 }
 
 fn sign(key_file: &Path, body: &[u8]) -> Result<String, Fault> {

@@ -406,7 +406,10 @@ async fn rollout(core: &Core, id: u32, recovery: &Recovery, host: &Host) -> Resu
     let reason = format!("recovery {id} of {}", recovery.host);
     let known = core.store.rollouts().await?;
     let ours = |record: &&flota_store::RolloutRecord| {
-        record.spec.reason == reason && record.intent.verb == IntentVerb::Draft && record.finished_at.is_none()
+        let spec = &record.spec;
+        let alike = spec.reason == reason && spec.created_by == recovery.begun_by && spec.release == recovery.release;
+        let of_it_alone = spec.targets.len() == 1 && spec.targets.contains_key(&host.id);
+        alike && of_it_alone && record.intent.verb == IntentVerb::Draft && record.finished_at.is_none()
     };
     if let Some(made) = known.iter().find(ours) {
         return Ok(made.spec.id);

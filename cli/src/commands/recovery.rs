@@ -17,7 +17,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Stake};
 use crate::invocation::Invocation;
 use crate::output::Listing;
-use crate::output::text::clean;
+use crate::output::text::{argument, clean};
 use crate::view::recovery;
 use crate::wait;
 
@@ -126,6 +126,22 @@ pub(crate) async fn run(invocation: &Invocation, command: RecoveryCommand) -> Re
 }
 
 impl Wanted {
+    /// As it was typed: another command that is proposed must not mean another machine or release.
+    fn words(&self) -> String {
+        let mut words = argument(&self.host);
+        for (flag, value) in [
+            ("--onto", &self.onto),
+            ("--release", &self.release),
+            ("--reason", &self.reason),
+            ("--ticket", &self.ticket),
+        ] {
+            if !value.is_empty() {
+                words = format!("{words} {flag} {}", argument(value));
+            }
+        }
+        if self.no_health_check { format!("{words} --no-health-check") } else { words }
+    }
+
     fn request(&self) -> RunRecoveryRequest {
         let Self { host, onto, release, no_health_check, reason, ticket } = self;
         RunRecoveryRequest {
@@ -143,7 +159,7 @@ async fn plan(invocation: &Invocation, args: Wanted) -> Result<Exit, Failure> {
     let session = invocation.session().await?;
     let planned = planned(&session, &args).await?;
     invocation.out.object("Recovery", &planned, &planned.host, |style| recovery::show(&planned, style))?;
-    invocation.out.talk(&format!("nothing was changed.  Begin: flota recovery run {}", clean(&planned.host)));
+    invocation.out.talk(&format!("nothing was changed.  Begin: flota recovery run {}", args.words()));
     Ok(Exit::Good)
 }
 
@@ -154,7 +170,7 @@ async fn planned(session: &Session, wanted: &Wanted) -> Result<Recovery, Failure
 
 async fn begin(invocation: &Invocation, args: Run) -> Result<Exit, Failure> {
     let yes = Assent::of_flag(args.yes);
-    let repeat = format!("flota recovery run {} --yes", args.wanted.host);
+    let repeat = format!("flota recovery run {} --yes", args.wanted.words());
     confirm::require_answerable(invocation, yes, &repeat)?;
     let session = invocation.session().await?;
     if yes != Assent::Given {

@@ -70,6 +70,9 @@ pub(crate) fn receivers(receivers: &[AlertReceiver], now: Timestamp, style: Styl
             format!("last told {} ago", time::ago(told_at, now))
         };
         let name = clean(name);
+        if failure.is_empty() && receiver.waits {
+            return style.say(Sign::Working, &format!("{name} is told what is new in a moment, {last}"));
+        }
         if failure.is_empty() {
             return style.say(Sign::Ok, &format!("{name} knows what there is to know, {last}"));
         }

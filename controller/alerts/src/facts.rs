@@ -17,6 +17,8 @@ pub struct FleetFacts {
     pub rollouts: Vec<RolloutFact>,
     /// Silences that hold now or later.
     pub silences: Vec<Silence>,
+    /// Rules that are switched off: what they would say, others do.
+    pub off: std::collections::BTreeSet<String>,
     /// How often hosts check their exchanges without being asked; none: when somebody asks.
     pub health_every: Option<Duration>,
     /// When exports are late; none: there is no schedule.

@@ -196,6 +196,20 @@ impl<'r> Seen<'r> {
         self.present.insert(subject, Finding { severity, summary, description, command, hosts: names, host_count });
     }
 
+    /// Adds hosts to what is there of this subject. False: nothing is.
+    fn joined(&mut self, subject: &Subject, hosts: &[&HostFact]) -> bool {
+        let Some(finding) = self.present.get_mut(subject) else { return false };
+        for host in hosts.iter().filter(|host| !finding.hosts.contains(&host.name)).collect::<Vec<_>>() {
+            finding.host_count = finding.host_count.saturating_add(1);
+            if finding.hosts.len() < MAX_ALERT_HOSTS {
+                finding.hosts.push(host.name.clone());
+            }
+        }
+        let also = format!(" {} more fail it for another reason.", hosts.len());
+        finding.description.push_str(&also);
+        true
+    }
+
     /// Nobody can tell.
     fn unknown(&mut self, subject: Subject) {
         self.unknown.insert(subject);

@@ -54,6 +54,7 @@ pub async fn gather(core: &Core, memory: &mut Memory) -> Result<FleetFacts, Faul
     Ok(FleetFacts {
         hosts,
         rollouts: rollouts.collect(),
+        off: core.settings.alerts.rules.iter().filter(|(_, wish)| wish.off).map(|(name, _)| name.clone()).collect(),
         silences: core.store.silences(Some(now)).await?,
         health_every: core.settings.health_every,
         exports: core.settings.exports.every.map(archive::pace),
@@ -81,7 +82,9 @@ fn fact(core: &Core, host: Host, now: Timestamp) -> HostFact {
 impl Memory {
     /// Reads the reports that are newer than those it has.
     async fn read_health(&mut self, core: &Core) -> Result<(), Fault> {
-        let newest = self.health.values().map(|health| health.at).max();
+        // A clock that was set back makes what is newest lie ahead: then all are read.
+        let now = core.now();
+        let newest = self.health.values().map(|health| health.at).max().filter(|at| *at <= now);
         let since = newest.and_then(|newest| newest.minus(OVERLAP));
         for report in core.store.health(since).await? {
             if self.health.get(&report.host).is_some_and(|known| known.at == report.at) {

@@ -25,6 +25,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const MAX_PAUSE: Duration = Duration::from_mins(5);
 /// A receiver that was never told yet hears of what ended within that time.
 const FIRST_LOOK_BACK: Duration = Duration::from_hours(24);
+/// What ended so long before a receiver was told last is told again: the look that saw it end may have been stored after that. The
+/// same alert has the same fingerprint.
+const OVERLAP: Duration = Duration::from_mins(2);
 /// The rule under which Alertmanager is told everything, again and again.
 const EVERYTHING: &str = "*";
 /// How often Alertmanager is told everything.
@@ -81,10 +84,10 @@ async fn round(core: &Core) -> Result<(), Fault> {
         return Ok(());
     }
     let look_back = now.minus(FIRST_LOOK_BACK).unwrap_or(now);
-    let since = due.iter().map(|notice| notice.told_at.unwrap_or(look_back)).min().unwrap_or(look_back);
-    let alerts = core.store.alerts(since).await?;
+    let since = |notice: &Notice| notice.told_at.map_or(look_back, |at| at.minus(OVERLAP).unwrap_or(at));
+    let alerts = core.store.alerts(due.iter().map(since).min().unwrap_or(look_back)).await?;
     let told = due.iter().map(|notice| async {
-        let told = tell(core, notice, &alerts, notice.told_at.unwrap_or(look_back)).await;
+        let told = tell(core, notice, &alerts, since(notice)).await;
         core.store.note_told(notice, &told).await
     });
     // Side by side: one that does not answer makes no other wait.
@@ -104,12 +107,14 @@ async fn tell(core: &Core, notice: &Notice, alerts: &[AlertRecord], since: Times
         return Told::Failed { next: None, why: "it is told of changes only".into() };
     }
     let of_rule = |alert: &&Alert| everything || alert.key.rule == notice.rule;
-    let alerts: Vec<&Alert> = alerts
+    let mut alerts: Vec<&Alert> = alerts
         .iter()
         .map(|record| &record.alert)
         .filter(of_rule)
         .filter(|alert| is_news(alert, receiver.least, since))
         .collect();
+    // A message has room for so many: what is over would otherwise never be told, what fires is told again.
+    alerts.sort_by_key(|alert| alert.ended_at.is_none());
     let at = core.now();
     let done = Told::Done { at, pause_micros: micros(settings.pause), again: everything.then(|| at.plus(REFRESH)) };
     if alerts.is_empty() {

@@ -94,7 +94,10 @@ fn shown(record: &AlertRecord, runbooks: &str, silence: Option<u32>) -> v1::Aler
 fn told(receiver: &Receiver, notices: &[Notice]) -> v1::AlertReceiver {
     let notices = notices.iter().filter(|notice| notice.receiver == receiver.name);
     let told_at = notices.clone().filter_map(|notice| notice.told_at).max();
-    let worst = notices.filter(|notice| notice.failure.is_some()).max_by_key(|notice| notice.attempts);
+    let waits = notices.clone().any(|notice| notice.rule != "*" && notice.due_at.is_some());
+    // What was given up is not tried any more, and says nothing of the present.
+    let failing = notices.filter(|notice| notice.failure.is_some() && notice.due_at.is_some());
+    let worst = failing.max_by_key(|notice| notice.attempts);
     v1::AlertReceiver {
         name: receiver.name.clone(),
         format: match receiver.format {
@@ -106,5 +109,6 @@ fn told(receiver: &Receiver, notices: &[Notice]) -> v1::AlertReceiver {
         told_at: time(told_at),
         failure: worst.and_then(|notice| notice.failure.clone()).unwrap_or_default(),
         attempts: worst.map_or(0, |notice| notice.attempts),
+        waits,
     }
 }

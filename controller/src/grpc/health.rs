@@ -51,25 +51,34 @@ impl Health for HealthService {
         let hosts = hosts.collect();
         // The same facts as the rules of alerts have, so that both say the same.
         let mut facts = facts::gather(core, &mut Memory::default()).await?;
+        facts.hosts.retain(|host| !host.shut_out);
+        let now = core.now();
+        // What hosts share is seen in the whole fleet, whoever of them was asked about.
+        let causes = shared(&facts, now, |host| selector.matches(&host.name, &host.labels));
         facts.hosts.retain(|host| selector.matches(&host.name, &host.labels));
-        let (rows, causes) = summed(&facts, &by, core.now());
+        let rows = counted(&facts, &by, now);
         Ok(Response::new(v1::ShowHealthResponse { hosts, rows, causes }))
     }
 }
 
-fn summed(facts: &FleetFacts, by: &str, now: Timestamp) -> (Vec<v1::HealthRow>, Vec<v1::HealthCause>) {
+fn counted(facts: &FleetFacts, by: &str, now: Timestamp) -> Vec<v1::HealthRow> {
     let rows = if by.is_empty() || by == "exchange" {
         flota_alerts::by_exchange(facts, now)
     } else {
         flota_alerts::by_label(facts, now, by)
     };
-    let rows = rows.into_iter().map(|row| {
+    let row = |row: flota_alerts::HealthRow| {
         let flota_alerts::HealthRow { exchange, value, healthy, degraded, unavailable, unknown } = row;
         v1::HealthRow { exchange, value, healthy, degraded, unavailable, unknown }
-    });
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// Causes that at least one of these hosts has.
+fn shared(facts: &FleetFacts, now: Timestamp, asked: impl Fn(&HostFact) -> bool) -> Vec<v1::HealthCause> {
     let reports: Vec<(&HostFact, &HealthFact)> =
         facts.hosts.iter().filter_map(|host| Some((host, facts.fresh(host, now)?))).collect();
-    (rows.collect(), causes(&reports).iter().map(cause).collect())
+    causes(&reports).iter().filter(|cause| cause.hosts.iter().any(|host| asked(host))).map(cause).collect()
 }
 
 fn cause(cause: &Cause<'_>) -> v1::HealthCause {

@@ -155,6 +155,8 @@ fn stands(step: RecoveryStep, recovery: &Recovery, seen: &Seen<'_>) -> Stands {
         (RecoveryStep::Find, _) => Stands::new(StepState::Working, "it is looked for"),
         (RecoveryStep::Report, _) => Stands::new(StepState::Done, "every step is done or had nothing to do"),
         (RecoveryStep::Restore, _) | (_, None) => restore(recovery, seen),
+        // Shut out meanwhile: what the step waits for does not come.
+        (_, Some(host)) if host.awaits_approval || !host.trust.admits_connection() => restore(recovery, seen),
         (RecoveryStep::Apply, Some(host)) => apply(recovery, host, seen),
         (RecoveryStep::Prove, Some(host)) => prove(recovery, host, seen),
         (RecoveryStep::Health, Some(host)) => health(recovery, host, seen),
@@ -212,7 +214,8 @@ fn apply(recovery: &Recovery, host: &Host, seen: &Seen<'_>) -> Stands {
         RolloutState::AwaitingApproval => {
             Stands::new(StepState::Waiting, format!("{id} waits: {cause}")).next(format!("flota rollout approve {id}"))
         }
-        RolloutState::Running if target.as_ref().is_some_and(needs_a_person) => {
+        // A host that has just come back is judged first.
+        RolloutState::Running if host.trust != Trust::Pending && target.as_ref().is_some_and(needs_a_person) => {
             Stands::new(StepState::Waiting, format!("{id} cannot begin with it: {says}"))
                 .next(format!("flota rollout explain {id}"))
         }
@@ -230,7 +233,7 @@ fn apply(recovery: &Recovery, host: &Host, seen: &Seen<'_>) -> Stands {
 
 /// Whether a rollout that runs comes no further with this host by itself.
 fn needs_a_person(target: &TargetPlan) -> bool {
-    target.state == TargetState::Deferred || target.reason.owner == Owner::Operator
+    target.reason.owner == Owner::Operator
 }
 
 /// Step 4: TPM and licence.
@@ -248,6 +251,13 @@ fn prove(recovery: &Recovery, host: &Host, seen: &Seen<'_>) -> Stands {
         }
         return asked_for_quote(recovery, host, seen, "a quote over what it runs now is awaited");
     };
+    if confirmed.running != Some(recovery.release.digest) {
+        let runs = confirmed.running.map_or_else(|| "nothing".to_owned(), |digest| digest.short());
+        let detail =
+            format!("its quote of {} says that it runs {runs}: something else was brought to it", confirmed.at);
+        return Stands::new(StepState::Failed, detail)
+            .next(format!("flota host show {}     then  flota recovery abort {}", host.name, recovery.host));
+    }
     let OemStanding { evidence, licence } = &host.oem;
     for (what, status) in [("evidence", evidence), ("licence", licence)] {
         if !matches!(status.as_str(), "" | "ok") {

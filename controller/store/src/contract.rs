@@ -184,6 +184,7 @@ macro_rules! contract_suite {
                 a_notice_is_claimed_by_one,
                 what_changed_meanwhile_is_told_after_a_pause,
                 a_new_receiver_is_introduced_once,
+                a_receiver_that_comes_back_is_introduced_again,
                 a_silence_reads_back_until_it_has_ended,
             ];
             recoveries: [

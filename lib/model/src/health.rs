@@ -41,6 +41,14 @@ pub fn checks(report: &str) -> Vec<Check> {
     results.take(MAX_CHECKS).map(|(exchange, result)| check_of(exchange, result)).collect()
 }
 
+/// Longest name of an exchange or a check, in characters.
+const MAX_NAME: usize = 64;
+
+/// A name as far as it is one: it stands in tables, alerts and the log.
+fn short(name: &str) -> String {
+    name.chars().filter(|letter| !letter.is_control()).take(MAX_NAME).collect()
+}
+
 fn exchange(report: &Value) -> &str {
     report.get("exchange").and_then(Value::as_str).unwrap_or_default()
 }
@@ -56,8 +64,8 @@ fn check_of(exchange: &str, result: &Value) -> Check {
         },
     };
     Check {
-        exchange: exchange.to_owned(),
-        name: text("name"),
+        exchange: short(exchange),
+        name: short(&text("name")),
         status: text("status"),
         latency: result.get("latency").and_then(Value::as_f64),
         details: text("details"),

@@ -79,11 +79,13 @@ struct Scanner<R> {
     source: R,
     buffer: Vec<u8>,
     at: usize,
+    /// Blanks that were passed over.
+    blanks: u64,
 }
 
 impl<R: Read> Scanner<R> {
     fn new(source: R) -> Self {
-        Self { source, buffer: Vec::new(), at: 0 }
+        Self { source, buffer: Vec::new(), at: 0, blanks: 0 }
     }
 
     /// The whole document: the bundle without blanks to `bundle`, the signature to `signature`.
@@ -125,8 +127,15 @@ impl<R: Read> Scanner<R> {
         self.expect(b'{', "a member is no object")?;
         take(b"{");
         let (mut depth, mut kept) = (1_u32, Vec::with_capacity(BUFFER));
+        let mut after_letter = false;
         while depth > 0 {
+            let blanks = self.blanks;
             let byte = self.word()?.ok_or(NotSealed::Form("it ends in the middle"))?;
+            let letter = byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+            if after_letter && letter && self.blanks != blanks {
+                return Err(NotSealed::Form("there is a blank in a word"));
+            }
+            after_letter = letter;
             kept.push(byte);
             match byte {
                 b'{' | b'[' if depth == MAX_DEPTH => return Err(NotSealed::Form("it is nested too deeply")),
@@ -163,7 +172,7 @@ impl<R: Read> Scanner<R> {
     fn word(&mut self) -> Result<Option<u8>, NotSealed> {
         loop {
             match self.next()? {
-                Some(b' ' | b'\t' | b'\n' | b'\r') => {}
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.blanks = self.blanks.wrapping_add(1),
                 other => return Ok(other),
             }
         }
@@ -271,6 +280,8 @@ mod tests {
         let mut text = sealed(&Json::object([("a", Json::from("b"))]), None);
         text.extend_from_slice(b" {}");
         assert!(matches!(checked(&text), Err(NotSealed::Form("there is something after it"))));
+        let split = r#"{"bundle": {"a": 1 2}, "signature": {}}"#;
+        assert!(matches!(checked(split.as_bytes()), Err(NotSealed::Form("there is a blank in a word"))));
         let deep = format!("{{\"bundle\": {}", "{\"a\":".repeat(1000));
         assert!(matches!(checked(deep.as_bytes()), Err(NotSealed::Form("it is nested too deeply"))));
         let long = format!(r#"{{"bundle": {{}}, "signature": {{"x": "{}"}}}}"#, "y".repeat(MAX_SIGNATURE));

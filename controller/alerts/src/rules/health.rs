@@ -1,6 +1,7 @@
 //! Rules about the health of exchanges, of what hosts share, and of single hosts. Each failing check is told by one of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use flota_model::health::Check;
 use flota_model::{HostName, Timestamp};
@@ -11,6 +12,8 @@ use crate::facts::{FleetFacts, HealthFact, HostFact};
 
 /// Least number of hosts with a cause of which nothing else is known before it is told once for all of them.
 const TOGETHER: usize = 3;
+/// What a host said so long ago holds no alert any more: it may have no exchange by now.
+const FORGOTTEN: Duration = Duration::from_hours(3 * 24);
 /// Least number of hosts to which an exchange is unavailable before it is the exchange.
 const EXCHANGE: usize = 2;
 
@@ -34,9 +37,16 @@ pub(super) fn exchange_unavailable(facts: &FleetFacts, now: Timestamp, seen: &mu
             },
         );
     }
-    // An exchange is not well because those who found it ill have no news any more.
+    // An exchange is not well because those who found it ill have no news any more, where they could still be most of them.
+    let mut ill_before = BTreeMap::<&str, usize>::new();
     for (_, report) in &read.stale {
         for exchange in exchanges(report).into_iter().filter(|exchange| failing(report, exchange).next().is_some()) {
+            *ill_before.entry(exchange).or_default() += 1;
+        }
+    }
+    for (exchange, before) in ill_before {
+        let there = read.there.get(exchange).map_or(0, BTreeSet::len);
+        if before.saturating_mul(2) > there {
             seen.unknown(subject([("exchange", exchange)]));
         }
     }
@@ -54,9 +64,14 @@ pub(super) fn shared_failure(facts: &FleetFacts, now: Timestamp, seen: &mut Seen
             }
             Blame::Exchange | Blame::Hosts => (String::new(), "nothing else that they share is known".to_owned()),
         };
+        let about = subject([("exchange", exchange), ("check", name), ("label", &label)]);
+        // Another reason for the same check: the larger one is told, with all who have either.
+        if seen.joined(&about, &cause.hosts) {
+            continue;
+        }
         let of = if label.is_empty() { String::new() } else { format!(" ({label})") };
         seen.present(
-            subject([("exchange", exchange), ("check", name), ("label", &label)]),
+            about,
             &cause.hosts,
             Words {
                 summary: format!("{ill} of {} hosts at {exchange} fail {name}{of}", cause.there),
@@ -78,9 +93,12 @@ pub(super) fn shared_failure(facts: &FleetFacts, now: Timestamp, seen: &mut Seen
 /// A host fails checks that it alone fails.
 pub(super) fn host_unhealthy(facts: &FleetFacts, now: Timestamp, seen: &mut Seen<'_>) {
     let read = Read::of(facts, now, seen.rule.name);
-    let told = read.told();
+    let told = read.told(|rule| !facts.off.contains(rule));
     seen.each_host(facts, now, |host| {
-        let Some(report) = facts.fresh(host, now) else { return Err(NotKnown) };
+        let Some(report) = facts.fresh(host, now) else {
+            let forgotten = host.health.as_ref().is_none_or(|old| now.since(old.at) > FORGOTTEN);
+            return if forgotten { Ok(None) } else { Err(NotKnown) };
+        };
         let own: Vec<&Check> = report
             .checks
             .iter()
@@ -88,7 +106,16 @@ pub(super) fn host_unhealthy(facts: &FleetFacts, now: Timestamp, seen: &mut Seen
                 check.status == "unavailable" && !told.contains(&(&host.name, &check.exchange, &check.name))
             })
             .collect();
-        let Some(first) = own.first() else { return Ok(None) };
+        let Some(first) = own.first() else {
+            // It says so and does not say of what, or not in a form that is read.
+            let unread =
+                report.overall == "unavailable" && !report.checks.iter().any(|check| check.status == "unavailable");
+            return Ok(unread.then(|| Words {
+                summary: format!("{} says that it is unavailable", host.name),
+                description: "None of the checks that it reports says of what.".into(),
+                command: format!("flota health show {}", host.name),
+            }));
+        };
         let checks: Vec<String> = own.iter().map(|check| format!("{} at {}", check.name, check.exchange)).collect();
         Ok(Some(Words {
             summary: format!("{} fails {}", host.name, checks.join(", ")),
@@ -105,8 +132,8 @@ pub(super) fn health_overdue(facts: &FleetFacts, now: Timestamp, seen: &mut Seen
         if host.silent_for.is_some() {
             return Err(NotKnown);
         }
-        // One that never had a report may well be one that has no exchange.
-        if host.health.is_none() {
+        // One that had no report for long, or never, may well be one that has no exchange.
+        if host.health.as_ref().is_none_or(|old| now.since(old.at) > FORGOTTEN) {
             return Ok(None);
         }
         Ok(host.check_failed.as_ref().map(|why| Words {
@@ -137,8 +164,8 @@ impl<'a> Read<'a> {
         for host in speaking {
             match (facts.fresh(host, now), &host.health) {
                 (Some(health), _) => reports.push((host, health)),
-                (None, Some(old)) => stale.push((host, old)),
-                (None, None) => {}
+                (None, Some(old)) if now.since(old.at) <= FORGOTTEN => stale.push((host, old)),
+                (None, _) => {}
             }
         }
         let mut there = BTreeMap::<&str, BTreeSet<&HostName>>::new();
@@ -182,12 +209,12 @@ impl<'a> Read<'a> {
     }
 
     /// Failing checks that other rules tell: host, exchange, check.
-    fn told(&self) -> BTreeSet<(&'a HostName, &'a String, &'a String)> {
+    fn told(&self, is_on: impl Fn(&str) -> bool) -> BTreeSet<(&'a HostName, &'a String, &'a String)> {
         let mut told = BTreeSet::new();
-        for cause in &self.shared {
+        for cause in self.shared.iter().filter(|_| is_on("FlotaSharedFailure")) {
             told.extend(cause.hosts.iter().map(|host| (&host.name, &cause.check.exchange, &cause.check.name)));
         }
-        for (exchange, ill) in &self.down {
+        for (exchange, ill) in self.down.iter().filter(|_| is_on("FlotaExchangeUnavailable")) {
             for host in ill {
                 let checks = self.report(host).checks.iter().filter(|check| check.exchange == *exchange);
                 told.extend(checks.map(|check| (&host.name, &check.exchange, &check.name)));

@@ -55,6 +55,9 @@ pub(super) fn silent(facts: &FleetFacts, now: Timestamp, seen: &mut Seen<'_>) {
 }
 
 fn many(facts: &FleetFacts, now: Timestamp) -> Option<Vec<&HostFact>> {
+    if facts.off.contains(MANY_SILENT) {
+        return None;
+    }
     let is_silent =
         |host: &&HostFact| host.silent_for.is_some() && !host.shut_out && !facts.is_silenced(MANY_SILENT, host, now);
     let silent: Vec<&HostFact> = facts.hosts.iter().filter(is_silent).collect();

@@ -6,10 +6,10 @@ use flota_model::{Digest, ExportId, HostId, RolloutId, TaskId};
 use flota_proto::v1;
 use flota_proto::v1::task_offer::Kind;
 use flota_proto::v1::task_result::Result as Outcome;
-use flota_store::FinishedTask;
+use flota_store::{ExportsOf, FinishedTask};
 use serde_json::json;
 
-use crate::archive::signatures;
+use crate::archive::signatures::{self, Checked};
 use crate::blobs::Presence;
 use crate::ca;
 use crate::core::Core;
@@ -19,6 +19,8 @@ use crate::peer::Peer;
 
 /// Longest health report kept, in bytes: it is shown to people.
 const MAX_REPORT_BYTES: usize = 64 * 1024;
+/// Exports of a host that are looked through for one that is sent again: it was sent a moment ago.
+const KNOWN_EXPORTS: u32 = 100;
 /// Longest sentence kept of a result.
 const MAX_DETAIL_CHARS: usize = 1000;
 
@@ -92,8 +94,14 @@ async fn export(core: &Core, host: &HostId, made: v1::ExportResult) -> Result<Ex
     let rollout = rollout(core, host, &made.rollout).await?;
     let unknown = || Fault::new(Code::UnknownCertificate, "the host is not in the fleet");
     let host = core.store.host(host).await?.ok_or_else(unknown)?;
-    let checked = signatures::check(core, &host, &blob).await?;
-    signatures::escalate(core, &host, &checked).await?;
+    // Sent again after a lost answer, it is what it was: it is looked at once.
+    let checked = if let Some(known) = archived(core, &host.id, &blob).await? {
+        Checked { signature: known.signature, key_id: Some(known.key_id), why: String::new() }
+    } else {
+        let checked = signatures::check(core, &host, &blob).await?;
+        signatures::escalate(core, &host, &checked).await?;
+        checked
+    };
     Ok(Export {
         id: ExportId::from_uuid(uuid::Uuid::now_v7()),
         host: host.id,
@@ -110,6 +118,15 @@ async fn export(core: &Core, host: &HostId, made: v1::ExportResult) -> Result<Ex
         reason: rollout.map(|id| format!("before the update of {id}")).unwrap_or_default(),
         rollout,
     })
+}
+
+/// The export of this host that this blob is already, among its newest.
+async fn archived(core: &Core, host: &HostId, blob: &Digest) -> Result<Option<Export>, Fault> {
+    if !core.store.exporters(blob).await?.contains(host) {
+        return Ok(None);
+    }
+    let known = core.store.exports(ExportsOf::host(host), KNOWN_EXPORTS).await?;
+    Ok(known.into_iter().find(|export| export.blob == *blob))
 }
 
 /// The rollout that the host made an export for. One that the host has no part in is left out: a wrong number must not
@@ -141,12 +158,13 @@ fn health(core: &Core, host: &HostId, found: v1::HealthResult) -> Result<HostHea
 /// The whole picture of a host after some of its checks alone were made: what was not asked is what it was.
 async fn whole(core: &Core, made: HostHealth) -> Result<HostHealth, Fault> {
     let newest = core.store.health(None).await?.into_iter().find(|newest| newest.host == made.host);
-    let merged = newest.and_then(|newest| flota_model::health::merged(&newest.report_json, &made.report_json));
-    Ok(match merged {
+    let Some(newest) = newest else { return Ok(made) };
+    Ok(match flota_model::health::merged(&newest.report_json, &made.report_json) {
+        // What was not asked now is as old as it was.
         Some((overall, report_json)) if report_json.len() <= MAX_REPORT_BYTES => {
-            HostHealth { overall, report_json, ..made }
+            HostHealth { overall, report_json, ..newest }
         }
-        _ => made,
+        _ => newest,
     })
 }
 

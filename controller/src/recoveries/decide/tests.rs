@@ -1,6 +1,6 @@
 use flota_model::host::{Confirmed, KeyStorage};
 use flota_model::release::ReleaseRef;
-use flota_model::rollout::Reason;
+use flota_model::rollout::{Owner, Reason};
 use flota_model::task::TaskKind;
 use flota_model::update::{UpdatePhase, UpdateReport};
 use flota_model::{Digest, HostId, Labels, TaskId};
@@ -156,7 +156,10 @@ fn a_rollout_is_started_awaited_and_its_failure_said() {
     let (_, next, ..) = look(RolloutState::Draft, TargetState::Pending);
     assert_eq!(next, Next::Start(RolloutId::new(7)));
     assert_eq!(look(RolloutState::Running, TargetState::Pending).0, "working");
-    assert_eq!(look(RolloutState::Running, TargetState::Deferred).0, "waiting", "a frozen or drifted host");
+    let mut person = rollout(RolloutState::Running, TargetState::Deferred);
+    person.target.as_mut().unwrap().reason.owner = Owner::Operator;
+    let seen = Seen { host: Some(&host), connected: true, rollout: Some(&person), ..NOTHING };
+    assert_eq!(looked(recovery(), &seen).1, "waiting", "a drifted host comes no further by itself");
     let (state, _, _, then) = look(RolloutState::AwaitingApproval, TargetState::Pending);
     assert_eq!((state, then.as_str()), ("waiting", "flota rollout approve R-7"));
     for failed in [RolloutState::Halted, RolloutState::Aborted, RolloutState::Expired] {
@@ -188,6 +191,9 @@ fn only_a_quote_over_what_runs_now_is_proof_and_evidence_must_hold_too() {
     let before = confirmed(159);
     assert_eq!(look(&before), (StepState::Working, Next::Challenge(Box::new(before.clone()))));
     assert_eq!(look(&Host { trust: Trust::Drifted, ..confirmed(170) }).0, StepState::Failed);
+    let other = Confirmed { running: Some(Digest::of(b"4.11.3")), generation: None, at: at(170) };
+    assert_eq!(look(&Host { confirmed: Some(other), ..host() }).0, StepState::Failed, "it runs something else");
+    assert_eq!(look(&Host { trust: Trust::Quarantined, ..confirmed(170) }).0, StepState::Waiting);
     let expired = OemStanding { evidence: "expired".into(), licence: "ok".into() };
     assert_eq!(look(&Host { oem: expired, ..confirmed(170) }).0, StepState::Failed);
     assert_eq!(look(&confirmed(170)).0, StepState::Done);

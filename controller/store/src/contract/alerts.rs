@@ -136,6 +136,17 @@ pub async fn what_changed_meanwhile_is_told_after_a_pause(store: &dyn Store) {
     assert_eq!(notice(store, "desk").await.due_at, Some(second(623)), "what waits already waits no longer for that");
 }
 
+/// One that was given up because the settings named it no more is told again when they do.
+pub async fn a_receiver_that_comes_back_is_introduced_again(store: &dyn Store) {
+    store.introduce("FlotaHostSilent", &tell(5)).await.unwrap();
+    for notice in store.claim_notices(second(5), second(6)).await.unwrap() {
+        store.note_told(&notice, &Told::Failed { next: None, why: "no such receiver".into() }).await.unwrap();
+    }
+    assert_eq!(store.claim_notices(second(100), second(101)).await.unwrap(), []);
+    store.introduce("FlotaHostSilent", &tell(100)).await.unwrap();
+    assert_eq!(store.claim_notices(second(100), second(101)).await.unwrap().len(), 2);
+}
+
 /// A receiver that is new learns what is there.
 pub async fn a_new_receiver_is_introduced_once(store: &dyn Store) {
     store.introduce("FlotaHostSilent", &tell(5)).await.unwrap();

@@ -23,7 +23,7 @@ pub trait AlertStore: Send + Sync {
     /// All notices, by receiver and rule.
     async fn notices(&self) -> Result<Vec<Notice>, StoreError>;
 
-    /// Gives receivers a notice of this rule that have none; not audited.
+    /// Gives receivers a notice of this rule that have none, or were given up; not audited.
     async fn introduce(&self, rule: &str, tell: &Tell) -> Result<(), StoreError>;
 
     /// Notices that are due at `now`, the oldest first. Until `until` they are due for nobody else.

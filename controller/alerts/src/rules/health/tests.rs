@@ -118,6 +118,10 @@ fn a_silenced_host_is_looked_at_by_no_rule_that_is_silenced() {
     facts.silences = vec![silence(None)];
     assert_eq!(told(&facts), [vec![], vec![], vec!["b fails public_api at kraken".to_owned()]]);
     assert_eq!(answer("FlotaHostUnhealthy", &[("host", "a")], &facts, at(0)), Observed::Unknown);
+    facts.off = ["FlotaExchangeUnavailable".to_owned()].into();
+    facts.silences = Vec::new();
+    assert_eq!(summaries("FlotaHostUnhealthy", &facts).len(), 2, "what a rule that is off would say, another says");
+    facts.off.clear();
     facts.silences = vec![silence(Some("FlotaHostSilent"))];
     assert_eq!(told(&facts)[0], ["kraken is unavailable to 2 of 3 hosts"]);
 }
@@ -133,6 +137,39 @@ fn a_check_without_a_result_is_told_of_hosts_that_could_have_answered() {
     assert_eq!(summaries(failed(None)), ["a has no result of its last health check"]);
     assert!(summaries(failed(Some(Duration::from_mins(1)))).is_empty());
     assert!(summaries(HostFact { health: None, ..failed(None) }).is_empty(), "it may have no exchange");
+}
+
+#[test]
+fn one_host_that_died_ill_does_not_keep_the_exchange_down_for_ever() {
+    let later = at(3 * 3600);
+    let mut hosts = vec![host("dead", "").with(report(at(0), "kraken", [DOWN]))];
+    hosts.extend((0..5).map(|n| host(&format!("bot-{n}"), "").with(report(later, "kraken", [WELL]))));
+    let facts = fleet(hosts);
+    assert_eq!(answer("FlotaExchangeUnavailable", &[("exchange", "kraken")], &facts, later), Observed::Absent);
+    assert_eq!(answer("FlotaHostUnhealthy", &[("host", "dead")], &facts, later), Observed::Unknown);
+    let days_later = at(4 * 24 * 3600);
+    assert_eq!(answer("FlotaHostUnhealthy", &[("host", "dead")], &facts, days_later), Observed::Absent);
+}
+
+#[test]
+fn two_reasons_for_one_check_are_one_alert_with_all_hosts() {
+    let timeout = ("private_api", "unavailable", "no answer");
+    let ill = |n: usize, result| host(&format!("bot-{n:02}"), "").with(report(at(0), "binance", [result]));
+    let mut hosts: Vec<_> = (0..5).map(|n| ill(n, REFUSED)).collect();
+    hosts.extend((5..8).map(|n| ill(n, timeout)));
+    hosts.extend((8..20).map(|n| ill(n, LET_IN)));
+    let [(_, finding)] = found("FlotaSharedFailure", &fleet(hosts), at(0)).try_into().unwrap();
+    assert_eq!((finding.host_count, finding.hosts.len()), (8, 8));
+    assert!(finding.description.ends_with("3 more fail it for another reason."), "{}", finding.description);
+}
+
+#[test]
+fn a_report_that_does_not_say_of_what_is_told_too() {
+    let says = HealthFact { overall: "unavailable".into(), ..report(at(0), "kraken", [WELL]) };
+    assert_eq!(
+        summaries("FlotaHostUnhealthy", &fleet(vec![host("a", "").with(says)])),
+        ["a says that it is unavailable"]
+    );
 }
 
 #[test]

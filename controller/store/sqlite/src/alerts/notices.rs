@@ -23,7 +23,8 @@ pub(super) async fn introduce(store: &SqliteStore, rule: &str, tell: &Tell) -> R
     let mut writing = store.write("introducing receivers of alerts").await?;
     for receiver in &tell.receivers {
         let insert = "insert into alert_notices (receiver, rule, revision, due_at, attempts) values ($1, $2, 1, $3, 0) \
-                      on conflict do nothing";
+                      on conflict do update set due_at = $3, attempts = 0, failure = null \
+                      where due_at is null and failure is not null";
         writing.run(sqlx::query(insert).bind(receiver).bind(rule).bind(tell.from.as_micros())).await?;
     }
     writing.commit().await
