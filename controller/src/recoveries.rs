@@ -3,59 +3,34 @@
 //!
 //! `decide` says where each step stands and what is to be done; here it is done. What only a person can do is said to a person.
 
+mod act;
+mod begin;
 mod decide;
 mod report;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use flota_model::host::{Host, Trust};
-use flota_model::recovery::{
-    MAX_RECOVERY_REASON, Recovery, RecoveryEnd, RecoveryHealth, RecoveryStep, StepProof, StepRecord, StepState,
-};
-use flota_model::release::ReleaseRef;
-use flota_model::rollout::IntentVerb;
-use flota_model::task::{ExportSignature, TaskKind};
-use flota_model::{HostName, RolloutId};
-use flota_store::{ExportsOf, RecoveryRecord};
+use flota_model::HostName;
+use flota_model::recovery::{MAX_RECOVERY_REASON, Recovery, RecoveryEnd, RecoveryStep, StepRecord, StepState};
+use flota_store::RecoveryRecord;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::blobs::{self, Presence};
 use crate::core::Core;
 use crate::fault::{Code, Fault};
-use crate::grpc::{select, tasks};
-use crate::releases::check_signed;
-use crate::rollouts::{self, create};
-use crate::sessions::Command;
-use decide::{Next, Seen, decide};
+use crate::grpc::select;
+use act::act;
+use begin::{draft, find, heard};
+use decide::{Seen, decide};
 
+pub use begin::Asked;
 pub use report::seal;
 
 /// Open recoveries are looked at this often; they wait for machines and persons.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Time that the host has for its health check.
-const CHECK_WITHIN: Duration = Duration::from_mins(5);
-/// Exports of a host that are looked at for the last usable one.
-const EXPORTS: u32 = 20;
 /// Actions done in one look: a step that ends lets the next begin at once.
 const ACTS: usize = 12;
-
-/// What an operator asks for.
-pub struct Asked {
-    /// The host that was lost, by name, id or prefix of an id.
-    pub host: String,
-    /// The machine that takes its place; empty: itself.
-    pub onto: String,
-    /// The release it is to run; empty: the last one that a quote confirmed on it.
-    pub release: String,
-    /// Whether the exchanges are asked.
-    pub health: RecoveryHealth,
-    /// Why.
-    pub reason: String,
-    /// Change ticket.
-    pub ticket: String,
-}
 
 /// Looks at open recoveries until told to stop.
 pub async fn keep_recovering(core: Arc<Core>, stopping: CancellationToken) {
@@ -157,100 +132,6 @@ fn changed(host: &HostName) -> Fault {
         .fix(format!("flota recovery status {host}"))
 }
 
-async fn draft(core: &Core, actor: &str, asked: Asked) -> Result<Recovery, Fault> {
-    let Asked { host, onto, release, health, reason, ticket } = asked;
-    let fleet = core.store.hosts().await?;
-    let lost = select::find(&fleet, &host)?;
-    let onto = match onto.as_str() {
-        "" if lost.trust == Trust::Retired => {
-            let sentence = format!("{} is out of the fleet for ever: another machine takes its place", lost.name);
-            return Err(Fault::new(Code::WrongState, sentence).fix("--onto HOST, enrolled under a name of its own"));
-        }
-        "" => lost.name.clone(),
-        onto => onto.parse().map_err(Fault::bad)?,
-    };
-    let (release, release_from) = choose(core, lost, &release).await?;
-    let ticket = create::required_ticket(core, &ticket)?;
-    Ok(Recovery {
-        host: lost.name.clone(),
-        onto,
-        release,
-        release_from,
-        health,
-        begun_by: actor.to_owned(),
-        begun_at: core.now(),
-        reason: reason.chars().take(MAX_RECOVERY_REASON).collect(),
-        ticket,
-        rollout: None,
-        check: None,
-        challenged_at: None,
-        steps: Recovery::steps_ahead(core.now()),
-        ended: None,
-    })
-}
-
-/// The release that was asked for, or the last one that is known to have run on the host and is signed still.
-async fn choose(core: &Core, lost: &Host, asked: &str) -> Result<(ReleaseRef, String), Fault> {
-    let releases = core.store.releases().await?;
-    let fix = format!("flota recovery run {} --release RELEASE", lost.name);
-    let (release, from) = if asked.is_empty() {
-        let confirmed = lost.confirmed.as_ref().and_then(|confirmed| Some((confirmed.running?, confirmed.at)));
-        let Some((digest, at)) = confirmed else {
-            let sentence = format!("no quote ever confirmed a release on {}", lost.name);
-            return Err(Fault::new(Code::NotFound, sentence).fix(fix));
-        };
-        let known = releases.iter().find(|release| release.target.digest == digest).ok_or_else(|| {
-            let sentence = format!("what {} ran last ({}) was not published here", lost.name, digest.short());
-            Fault::new(Code::NotFound, sentence).fix(fix.clone())
-        })?;
-        (known.target.clone(), format!("the last one that a quote confirmed on {}, at {at}", lost.name))
-    } else {
-        (create::find_release(&releases, asked)?.target.clone(), "asked for".to_owned())
-    };
-    check_signed(core, &release).await?;
-    Ok((release, from))
-}
-
-/// Step 1: the last usable export, and the release.
-async fn find(core: &Core, recovery: &Recovery) -> Result<StepRecord, Fault> {
-    let fleet = core.store.hosts().await?;
-    let lost = fleet.iter().find(|host| host.name == recovery.host);
-    let exports = match lost {
-        Some(host) => core.store.exports(ExportsOf::host(&host.id), EXPORTS).await?,
-        None => Vec::new(),
-    };
-    let mut unusable = 0_usize;
-    let mut proofs = Vec::new();
-    let mut export = "there is no export of it in the archive".to_owned();
-    for candidate in exports {
-        let (path, digest) = (core.blobs.path(&candidate.blob), candidate.blob);
-        let read = tokio::task::spawn_blocking(move || blobs::digest_of(&path)).await;
-        let proved = !matches!(candidate.signature, ExportSignature::Mismatch | ExportSignature::UnknownKey);
-        if proved && matches!(read, Ok(Ok(found)) if found == digest) {
-            let (count, whole) = (candidate.audit_entries, if candidate.status == "ok" { "" } else { ", partial" });
-            export =
-                format!("the last usable export is {} of {}, {count} audit entries{whole}", candidate.id, candidate.at);
-            proofs.push(StepProof { kind: "export".into(), name: candidate.id.to_string() });
-            proofs.push(StepProof { kind: "export_sha256".into(), name: digest.to_string() });
-            break;
-        }
-        unusable = unusable.saturating_add(1);
-    }
-    if unusable > 0 {
-        export = format!("{export} ({unusable} newer ones are not as they were signed or archived)");
-    }
-    let release = &recovery.release;
-    if !matches!(core.blobs.presence(&release.digest), Presence::Whole { .. }) {
-        let sentence = format!("the package of {} is not here any more", release.version);
-        return Err(Fault::new(Code::NotFound, sentence).fix("flota release publish FOLDER"));
-    }
-    proofs.push(StepProof { kind: "release_sha256".into(), name: release.digest.to_string() });
-    let detail =
-        format!("{export}; the release is {} ({}), {}", release.version, release.digest.short(), recovery.release_from);
-    let (state, next) = (StepState::Done, String::new());
-    Ok(StepRecord { step: RecoveryStep::Find, state, detail, next, since: core.now(), proofs })
-}
-
 fn set(recovery: &mut Recovery, record: StepRecord) {
     if let Some(known) = recovery.steps.iter_mut().find(|known| known.step == record.step) {
         *known = record;
@@ -290,21 +171,6 @@ async fn again(core: &Core, actor: &str, record: RecoveryRecord, asked: &Asked) 
     look(core, newest(core, &host).await?).await
 }
 
-/// What is said anew counts. Whether anything was.
-fn heard(core: &Core, recovery: &mut Recovery, asked: &Asked) -> Result<bool, Fault> {
-    let before = recovery.clone();
-    if !asked.ticket.is_empty() {
-        recovery.ticket = create::required_ticket(core, &asked.ticket)?;
-    }
-    if !asked.reason.is_empty() {
-        recovery.reason = asked.reason.chars().take(MAX_RECOVERY_REASON).collect();
-    }
-    if asked.health == RecoveryHealth::NotAsked {
-        recovery.health = RecoveryHealth::NotAsked;
-    }
-    Ok(*recovery != before)
-}
-
 /// One look: whatever can be done is done, until something has to be waited for.
 async fn look(core: &Core, record: RecoveryRecord) -> Result<RecoveryRecord, Fault> {
     let _one_at_a_time = core.recovering.lock().await;
@@ -338,94 +204,4 @@ async fn look(core: &Core, record: RecoveryRecord) -> Result<RecoveryRecord, Fau
         }
     }
     Ok(record)
-}
-
-/// No rollout can be made as things are. It is tried again with the next look; said is what it is, and since when.
-fn refused(recovery: &mut Recovery, before: &Recovery, fault: &Fault) {
-    let now = recovery.step(RecoveryStep::Apply).map_or(recovery.begun_at, |record| record.since);
-    let known = before.step(RecoveryStep::Apply).filter(|record| record.state == StepState::Failed);
-    let again = format!("flota recovery run {}", recovery.host);
-    let next = if fault.fix.is_empty() { again } else { format!("{}     then  {again}", fault.fix) };
-    set(
-        recovery,
-        StepRecord {
-            step: RecoveryStep::Apply,
-            state: StepState::Failed,
-            detail: fault.sentence.clone(),
-            next,
-            since: known.map_or(now, |record| record.since),
-            proofs: Vec::new(),
-        },
-    );
-}
-
-/// Does it. True: something changed that lets another look see more at once.
-async fn act(core: &Core, record: &mut RecoveryRecord, before: &Recovery, next: Next) -> Result<bool, Fault> {
-    let recovery = &mut record.recovery;
-    match next {
-        Next::Wait => Ok(false),
-        Next::Roll(host) => match rollout(core, record.id, recovery, &host).await {
-            Ok(made) => {
-                recovery.rollout = Some(made);
-                Ok(true)
-            }
-            Err(fault) if matches!(fault.code, Code::Unavailable | Code::Bug | Code::Changed) => Err(fault),
-            Err(fault) => {
-                refused(recovery, before, &fault);
-                Ok(false)
-            }
-        },
-        Next::Start(rollout) => {
-            start(core, &recovery.begun_by, rollout).await?;
-            Ok(false)
-        }
-        Next::Challenge(host) => {
-            // False: it has no session; the step says so when it is looked at again.
-            let (verdict, _) = tokio::sync::oneshot::channel();
-            let _asked = core.sessions.ask(&host.id, Command::Attest { verdict });
-            recovery.challenged_at = Some(core.now());
-            Ok(false)
-        }
-        Next::Check(host) => {
-            let kind = TaskKind::Health { checks: Vec::new() };
-            let deadline = core.now().plus(CHECK_WITHIN);
-            let given = tasks::give(core, &recovery.begun_by, vec![*host], &kind, deadline).await?;
-            recovery.check = given.first().map(|task| task.id.clone());
-            Ok(false)
-        }
-        Next::End => {
-            recovery.ended = Some((RecoveryEnd::Recovered, core.now()));
-            Ok(false)
-        }
-    }
-}
-
-/// The rollout that brings the release to this one host. Made as a draft; it is started when the recovery knows it, so that
-/// a controller that is killed in between finds it.
-async fn rollout(core: &Core, id: u32, recovery: &Recovery, host: &Host) -> Result<RolloutId, Fault> {
-    let reason = format!("recovery {id} of {}", recovery.host);
-    let known = core.store.rollouts().await?;
-    let ours = |record: &&flota_store::RolloutRecord| {
-        let spec = &record.spec;
-        let alike = spec.reason == reason && spec.created_by == recovery.begun_by && spec.release == recovery.release;
-        let of_it_alone = spec.targets.len() == 1 && spec.targets.contains_key(&host.id);
-        alike && of_it_alone && record.intent.verb == IntentVerb::Draft && record.finished_at.is_none()
-    };
-    if let Some(made) = known.iter().find(ours) {
-        return Ok(made.spec.id);
-    }
-    let wish =
-        create::OneHost { host: &host.name, release: &recovery.release, ticket: &recovery.ticket, reason: &reason };
-    create::for_one_host(core, &recovery.begun_by, &wish).await
-}
-
-async fn start(core: &Core, actor: &str, id: RolloutId) -> Result<(), Fault> {
-    let Some(record) = core.store.rollout(id).await? else { return Ok(()) };
-    if record.intent.verb == IntentVerb::Draft {
-        let to = record.intent.with(IntentVerb::Run);
-        let audit = core.audit_by(actor, "rollout.start", format!("rollout/{id}"), "ok", &json!({}));
-        // False: somebody else did something with it; the next look sees what.
-        let _started = core.store.set_intent(id, &record.intent, &to, &audit).await?;
-    }
-    rollouts::step(core, id).await
 }

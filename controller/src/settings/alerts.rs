@@ -8,7 +8,7 @@ use flota_alerts::rules;
 use flota_model::alert::Severity;
 use serde::Deserialize;
 
-use super::is_reachable;
+use super::outside::is_reachable;
 
 /// Most receivers: each is told of everything that matters to it.
 const MAX_RECEIVERS: usize = 16;

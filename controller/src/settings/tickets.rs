@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::is_reachable;
+use super::outside::is_reachable;
 
 /// A ticket system.
 #[derive(Debug, Clone)]
