@@ -10,7 +10,7 @@ use flota_net::dial::dial;
 use flota_net::tls;
 use flota_proto::v1;
 use flota_proto::v1::tokens_client::TokensClient;
-use flota_sim::agent::{Observer, Place, Script};
+use flota_sim::agent::{Observer, Place, Script, loopback_address};
 use flota_sim::{Population, SimulatedAgent, SoftTpm};
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -42,6 +42,19 @@ pub struct SimulatedHost {
     pub script: Script,
     /// Who looks on.
     pub observer: Observer,
+}
+
+impl SimulatedHost {
+    /// `sim-NNN` at an address of its own, without labels, which does what it is asked; nobody looks on.
+    pub fn numbered(index: u16) -> Self {
+        Self {
+            name: format!("sim-{index:03}"),
+            labels: Vec::new(),
+            source: loopback_address(index),
+            script: Script::default(),
+            observer: Arc::new(|_| {}),
+        }
+    }
 }
 
 /// The controller and its hosts, which live until this is dropped.

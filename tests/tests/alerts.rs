@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use flota_sim::Population;
-use flota_sim::agent::{Script, SimulatedExchange, loopback_address};
+use flota_sim::agent::{Script, SimulatedExchange};
 use flota_sim::soft_tpm::AkKind;
 use flota_tests::{Network, Process, SimulatedFleet, SimulatedHost, WebService, wait};
 use serde_json::Value;
@@ -27,11 +27,9 @@ async fn trading(dir: &Path, settings: &str) -> (SimulatedFleet, Arc<SimulatedEx
     let mut fleet = SimulatedFleet::start(dir, &population, Network::loopback()).unwrap();
     let (kraken, other) = (Arc::new(SimulatedExchange::new("kraken")), Arc::new(SimulatedExchange::new("binance")));
     let host = |index: u16| SimulatedHost {
-        name: format!("sim-{index:03}"),
         labels: vec![("venue", if index == 0 { "binance".into() } else { "kraken".into() })],
-        source: loopback_address(index),
         script: Script { exchanges: vec![Arc::clone(if index == 0 { &other } else { &kraken })], ..Script::default() },
-        observer: Arc::new(|_| {}),
+        ..SimulatedHost::numbered(index)
     };
     fleet.join((0..HOSTS).map(host).collect(), population.tpms()).await.unwrap();
     fleet.controller.configure(&format!("{SETTINGS}{settings}")).unwrap();

@@ -1,11 +1,9 @@
 //! Health checks by schedule: every host, without being asked by a person, and again when its turn comes.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use flota_sim::Population;
-use flota_sim::agent::{Script, loopback_address};
 use flota_sim::soft_tpm::AkKind;
 use flota_tests::{Network, ShiftedClock, SimulatedFleet, SimulatedHost, wait};
 
@@ -25,14 +23,7 @@ async fn every_host_is_checked_by_schedule_and_again_when_its_turn_comes() {
     let dir = tempfile::tempdir().unwrap();
     let population = Population::generate(HOSTS.into(), AkKind::P256).unwrap();
     let mut fleet = SimulatedFleet::start(dir.path(), &population, Network::loopback()).unwrap();
-    let host = |index: u16| SimulatedHost {
-        name: format!("sim-{index:03}"),
-        labels: Vec::new(),
-        source: loopback_address(index),
-        script: Script::default(),
-        observer: Arc::new(|_| {}),
-    };
-    fleet.join((0..HOSTS).map(host).collect(), population.tpms()).await.unwrap();
+    fleet.join((0..HOSTS).map(SimulatedHost::numbered).collect(), population.tpms()).await.unwrap();
     assert_eq!(reports(&fleet).unwrap().len(), 0, "nobody has asked for one");
     fleet.controller.configure("health_every_minutes = 30").unwrap();
     let clock = ShiftedClock::new(dir.path()).unwrap();

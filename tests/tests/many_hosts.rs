@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use flota_model::update::UpdatePhase;
 use flota_sim::Population;
-use flota_sim::agent::{Observer, Script, SessionEvent, loopback_address};
+use flota_sim::agent::{Observer, Script, SessionEvent};
 use flota_sim::soft_tpm::AkKind;
 use flota_tests::{Network, SimulatedFleet, SimulatedHost};
 
@@ -79,11 +79,10 @@ async fn a_controller_that_is_killed_again_and_again_updates_each_host_once_and_
     let mut fleet = SimulatedFleet::start(dir.path(), &population, Network::loopback()).unwrap();
     let seen = Arc::new(Seen::default());
     let host = |index: u16| SimulatedHost {
-        name: format!("sim-{index:03}"),
         labels: vec![("venue", VENUES[usize::from(index) % VENUES.len()].to_owned())],
-        source: loopback_address(index),
         script: Script { probation: PROBATION, ..Script::default() },
         observer: seen.observer(index.into()),
+        ..SimulatedHost::numbered(index)
     };
     fleet.join((0..HOSTS).map(host).collect(), population.tpms()).await.unwrap();
     fleet.publish(&["9.0.0"]).unwrap();

@@ -6,11 +6,10 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::Arc;
 use std::time::Duration;
 
 use flota_sim::Population;
-use flota_sim::agent::{Script, loopback_address};
+use flota_sim::agent::Script;
 use flota_sim::soft_tpm::AkKind;
 use flota_tests::{Bins, Network, SimulatedFleet, SimulatedHost, wait};
 
@@ -30,11 +29,8 @@ async fn fleet(dir: &Path) -> SimulatedFleet {
     let population = Population::generate(HOSTS.into(), AkKind::P256).unwrap();
     let mut fleet = SimulatedFleet::start(dir, &population, Network::loopback()).unwrap();
     let host = |index: u16| SimulatedHost {
-        name: format!("sim-{index:03}"),
-        labels: Vec::new(),
-        source: loopback_address(index),
         script: Script { probation: Duration::from_millis(200), ..Script::default() },
-        observer: Arc::new(|_| {}),
+        ..SimulatedHost::numbered(index)
     };
     fleet.join((0..HOSTS).map(host).collect(), population.tpms()).await.unwrap();
     fleet.publish(&["8.0.0", "9.0.0", "9.1.0"]).unwrap();

@@ -3,11 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test panics")]
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use flota_sim::Population;
-use flota_sim::agent::{Script, loopback_address};
 use flota_sim::soft_tpm::AkKind;
 use flota_tests::web::WebRequest;
 use flota_tests::{Network, SimulatedFleet, SimulatedHost, WebService, wait};
@@ -19,14 +17,7 @@ const BOUND: Duration = Duration::from_mins(1);
 async fn fleet(dir: &Path, settings: &str) -> SimulatedFleet {
     let population = Population::generate(HOSTS.into(), AkKind::P256).unwrap();
     let mut fleet = SimulatedFleet::start(dir, &population, Network::loopback()).unwrap();
-    let host = |index: u16| SimulatedHost {
-        name: format!("sim-{index:03}"),
-        labels: Vec::new(),
-        source: loopback_address(index),
-        script: Script::default(),
-        observer: Arc::new(|_| {}),
-    };
-    fleet.join((0..HOSTS).map(host).collect(), population.tpms()).await.unwrap();
+    fleet.join((0..HOSTS).map(SimulatedHost::numbered).collect(), population.tpms()).await.unwrap();
     fleet.publish(&["9.0.0"]).unwrap();
     std::fs::write(fleet.controller.dir().join("secret"), "s3cr3t\n").unwrap();
     fleet.controller.configure(settings).unwrap();

@@ -108,3 +108,25 @@ fn links_between_documents_lead_somewhere() {
     }
     assert!(broken.is_empty(), "{broken:#?}");
 }
+
+/// "`name` in [file](path)" is how documents say which test shows something.
+#[test]
+fn every_test_that_a_document_names_is_there() {
+    let mut named = 0;
+    for path in files("md") {
+        let text = fs::read_to_string(&path).unwrap();
+        for (at, _) in text.match_indices("` in [") {
+            let name = text.get(..at).and_then(|before| before.rsplit('`').next()).unwrap_or_default();
+            let link = text.get(at..).and_then(|rest| between(rest, "](", ')').next()).unwrap_or_default();
+            let is_name = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
+            if !is_name || !name.contains('_') || !link.ends_with(".rs") {
+                continue;
+            }
+            let file = path.parent().unwrap().join(link);
+            let code = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            assert!(code.contains(name), "{} names {name}, which is not in {link}", path.display());
+            named += 1;
+        }
+    }
+    assert!(named > 100, "{named} tests are named");
+}
