@@ -127,6 +127,19 @@ async fn a_host_in_maintenance_is_not_counted_and_afterwards_it_is() {
     summary("kraken is unavailable to 5 of 5 hosts").await;
 }
 
+/// A view of the file system of one's own, which takes no root where the kernel lets everybody have one.
+const OWN_VIEW: [&str; 3] = ["--mount", "--user", "--map-root-user"];
+
+/// Whether this machine gives one; says so where it does not.
+fn has_own_view() -> bool {
+    let tried = Command::new("unshare").args(OWN_VIEW).args(["mount", "--bind", "/tmp", "/mnt"]).output();
+    let given = tried.is_ok_and(|output| output.status.success());
+    if !given {
+        eprintln!("not run: this machine gives no namespace of mounts (unshare {})", OWN_VIEW.join(" "));
+    }
+    given
+}
+
 /// Debian's Alertmanager, on a port of its choice.
 struct Alertmanager {
     address: String,
@@ -144,7 +157,8 @@ impl Alertmanager {
         // Debian's looks for its templates in a place of the system; it gets a view of the system of its own.
         let mut command = Command::new("unshare");
         command
-            .args(["--mount", "--user", "--map-root-user", "sh", "-c"])
+            .args(OWN_VIEW)
+            .args(["sh", "-c"])
             .arg("mount --bind \"$1/usr/share\" /usr/share && program=$1 && shift && exec \"$program/usr/bin/prometheus-alertmanager\" \"$@\"")
             .arg("sh")
             .arg(&unpacked)
@@ -171,6 +185,9 @@ impl Alertmanager {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_alertmanager_takes_what_it_is_told_and_that_it_is_over() {
+    if !has_own_view() {
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     let alertmanager = Alertmanager::start(&dir.path().join("alertmanager")).unwrap();
     let receiver =
