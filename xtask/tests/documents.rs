@@ -119,7 +119,7 @@ fn every_test_that_a_document_names_is_there() {
             let name = text.get(..at).and_then(|before| before.rsplit('`').next()).unwrap_or_default();
             let link = text.get(at..).and_then(|rest| between(rest, "](", ')').next()).unwrap_or_default();
             let is_name = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
-            if !is_name || !name.contains('_') || !Path::new(link).extension().is_some_and(|found| found == "rs") {
+            if !is_name || !name.contains('_') || Path::new(link).extension().is_none_or(|found| found != "rs") {
                 continue;
             }
             let file = path.parent().unwrap().join(link);
