@@ -179,7 +179,9 @@ impl Alertmanager {
             .args(["--silent", "--show-error", "--fail", "--noproxy", "*"])
             .arg(format!("http://{}/api/v2/alerts", self.address))
             .output()?;
-        Ok(serde_json::from_slice(&output.stdout).unwrap_or_default())
+        // No answer is not the answer that nothing is there.
+        anyhow::ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Ok(serde_json::from_slice(&output.stdout)?)
     }
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use flota_model::health::Check;
 use flota_model::{HostName, Timestamp};
 
-use super::{NotKnown, Seen, Words, subject};
-use crate::causes::{Blame, Cause, causes};
+use super::{NotKnown, Seen, Subject, Words, subject};
+use crate::causes::{Blame, Cause, SHARED, causes};
 use crate::facts::{FleetFacts, HealthFact, HostFact};
 
 /// Least number of hosts with a cause of which nothing else is known before it is told once for all of them.
@@ -80,13 +80,19 @@ pub(super) fn shared_failure(facts: &FleetFacts, now: Timestamp, seen: &mut Seen
             },
         );
     }
+    // One host that has no news any more shares nothing; several might still.
+    let mut ill_before = BTreeMap::<Subject, usize>::new();
     for (host, report) in &read.stale {
         for Check { exchange, name, .. } in report.checks.iter().filter(|check| check.status == "unavailable") {
             let labels = host.labels.iter().map(|(key, value)| format!("{key}={value}"));
             for label in labels.chain([String::new()]) {
-                seen.unknown(subject([("exchange", exchange), ("check", name), ("label", &label)]));
+                let about = subject([("exchange", exchange), ("check", name), ("label", &label)]);
+                *ill_before.entry(about).or_default() += 1;
             }
         }
+    }
+    for (about, _) in ill_before.into_iter().filter(|(_, hosts)| *hosts >= SHARED) {
+        seen.unknown(about);
     }
 }
 
@@ -118,7 +124,7 @@ pub(super) fn host_unhealthy(facts: &FleetFacts, now: Timestamp, seen: &mut Seen
         };
         let checks: Vec<String> = own.iter().map(|check| format!("{} at {}", check.name, check.exchange)).collect();
         Ok(Some(Words {
-            summary: format!("{} fails {}", host.name, checks.join(", ")),
+            summary: format!("{} fails {}", host.name, one_line(&checks.join(", "))),
             description: format!("It says: {}.", one_line(&first.details)),
             command: format!("flota health show {}", host.name),
         }))

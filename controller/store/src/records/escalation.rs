@@ -5,7 +5,7 @@ use flota_model::{HostId, HostName, Timestamp};
 /// An escalation to be opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEscalation {
-    /// Word: `oem_evidence`, `oem_licence`, `untrusted`, `quarantined`, `enrolment`.
+    /// Word: `oem_evidence`, `oem_licence`, `untrusted`, `quarantined`, `enrolment`, `export_missing`, `export_signature`.
     pub kind: String,
     /// A sentence for the security role.
     pub summary: String,

@@ -147,6 +147,8 @@ fn one_host_that_died_ill_does_not_keep_the_exchange_down_for_ever() {
     let facts = fleet(hosts);
     assert_eq!(answer("FlotaExchangeUnavailable", &[("exchange", "kraken")], &facts, later), Observed::Absent);
     assert_eq!(answer("FlotaHostUnhealthy", &[("host", "dead")], &facts, later), Observed::Unknown);
+    let shared = [("exchange", "kraken"), ("check", "public_api"), ("label", "")];
+    assert_eq!(answer("FlotaSharedFailure", &shared, &facts, later), Observed::Absent);
     let days_later = at(4 * 24 * 3600);
     assert_eq!(answer("FlotaHostUnhealthy", &[("host", "dead")], &facts, days_later), Observed::Absent);
 }
