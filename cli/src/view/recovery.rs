@@ -124,6 +124,9 @@ pub(crate) fn of_document(document: &Value) -> Option<Recovery> {
 fn verdict(recovery: &Recovery) -> String {
     let Recovery { version, begun_at, ended_at, .. } = recovery;
     let (machine, version) = (machine(recovery), clean(version));
+    if recovery.id == 0 {
+        return format!("how {machine} would be brought back to {version}; nothing has begun");
+    }
     match recovery.state.as_str() {
         "recovered" => format!(
             "{machine} is recovered and runs {version}: begun {}, done {}",
@@ -187,7 +190,8 @@ mod tests {
             ended_at: "2026-11-23T14:40:00Z".into(),
             ..recovery()
         };
-        let all = [waiting, done, aborted];
+        let planned = Recovery { id: 0, state: "working".into(), ..recovery() };
+        let all = [waiting, done, aborted, planned];
         let shown: Vec<String> = all.iter().map(|one| show(one, PLAIN)).collect();
         golden("recovery-show.txt", &format!("{}\n\n{}\n", shown.join("\n\n"), table(&all, now(), PLAIN)));
         assert_eq!(row(&all[0]).len(), COLUMNS.len());

@@ -242,6 +242,7 @@ fn prove(recovery: &Recovery, host: &Host, seen: &Seen<'_>) -> Stands {
         let detail = "it has no TPM: nothing proves what it runs, by the settings that let it in";
         return Stands::new(StepState::Skipped, detail);
     }
+    // Since that step began: the quote that ended it says what runs, and so counts.
     let applied = recovery.step(RecoveryStep::Apply).map_or(recovery.begun_at, |record| record.since);
     let fresh = host.confirmed.as_ref().filter(|confirmed| confirmed.at >= applied);
     let Some(confirmed) = fresh.filter(|_| host.trust == Trust::Trusted) else {
